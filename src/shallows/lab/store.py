@@ -1,0 +1,401 @@
+"""A store: one folder of answers, where the path is the question.
+
+``STUDY/KEY.json`` holds a record and ``KEY.parquet`` its table, if it has one. A file
+``shallows-store.json`` says that the folder is ours; other things may lie in it as well.
+
+**Writing.** Each file is written beside its place, flushed to the disk and renamed, the JSON
+last: a record is there completely or not at all, whoever is killed when. The two renames happen
+under a lock, so that several writers of one record cannot pair one's JSON with the other's
+table; the last one wins.
+
+**Reading.** The JSON carries a checksum of itself and of the table, and must be byte for byte
+what we would have written. Anything else is a `DamagedRecord`, never a silent answer.
+
+**Floats** come back bit for bit. JSON has no infinities and no NaN, so that they are written
+as ``{"$float": "inf"}``; the payload of a NaN is kept in tables only.
+"""
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shallows.lab.study import NAME, Case, Record, Study, canonical, key
+from shallows.lab.table import from_parquet, to_parquet
+
+try:
+    import fcntl
+except ImportError:  # Windows: renames are atomic there too, but two of them are not
+    fcntl = None  # type: ignore[assignment]
+
+MARKER = "shallows-store.json"
+SCHEMA = 1
+
+_KEY = re.compile(r"[0-9a-f]{20}")
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
+# A process of another machine cannot be asked whether it lives, so its files are left alone
+# for a day. The host is hashed because nobody else needs to know its name.
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_DAY = 24 * 60 * 60
+
+
+class StoreError(ValueError):
+    """A folder cannot be used as a store, or a record cannot be written or read."""
+
+
+class NotAStore(StoreError):
+    """The folder is not ours, so nothing was written into it."""
+
+
+class MissingRecord(StoreError):
+    """There is no record under this key."""
+
+
+class DamagedRecord(StoreError):
+    """A record is there, but it is not what was written."""
+
+    def __init__(self, path: Path, reason: str):
+        super().__init__(path, reason)  # both, so that the error can be pickled
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"Damaged record {self.path}: {self.reason}. Sweep its study again to recompute it, "
+            "or delete the file."
+        )
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file in a store that is not as it should be, and why."""
+
+    path: Path
+    reason: str
+
+
+class Store:
+    """One folder of records. Opening a folder that is missing or empty makes it a store.
+
+    **Raises.** `NotAStore` where the folder holds something else, `StoreError` where it cannot
+    be used. To look into a store without ever making one, use `Store.existing`.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder)
+        with _explained(f"The folder {self.folder} cannot be used as a store"):
+            if self.folder.exists() and not self.folder.is_dir():
+                raise NotAStore(
+                    f"A store is a folder, but {self.folder} is a file. Choose a folder."
+                )
+            self.folder.mkdir(parents=True, exist_ok=True)
+            marker = self.folder / MARKER
+            # Another process may be making this very store, hence the second look.
+            if not marker.exists() and not _holds_only_temporaries(self.folder):
+                if not marker.exists():
+                    raise NotAStore(
+                        f"The folder {self.folder} is not empty and not a store (no {MARKER}). "
+                        "Choose another folder; nothing was written into this one."
+                    )
+            elif not marker.exists():
+                self._put({marker: _json_line({"format": "shallows-store", "schema": SCHEMA})})
+            _check_marker(marker)
+
+    @classmethod
+    def existing(cls, folder: str | os.PathLike[str]) -> "Store":
+        """The store in this folder, which must be one already."""
+        if not (Path(folder) / MARKER).exists():
+            raise NotAStore(f"There is no store in {folder} (no {MARKER}). Check the path.")
+        return cls(folder)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.folder)!r})"
+
+    def has(self, study: Study, case: Case) -> bool:
+        """Whether there is a record; `read` says whether it is sound."""
+        return self._path(study, key(study, case)).exists()
+
+    def read(self, study: Study | str, key: str) -> Record:
+        """The record, verified.
+
+        **Raises.** `MissingRecord`, or `DamagedRecord` with the path and what is wrong.
+        """
+        path = self._path(study, key)
+        try:
+            return _read(path)
+        except DamagedRecord:
+            # Perhaps we looked between a writer's two renames. It is done when the lock is free.
+            with self._locked():
+                return _read(path)
+
+    def write(self, record: Record) -> None:
+        """Keep the record, replacing one of the same key.
+
+        **Raises.** `StoreError` if it could not be written; then nothing of it is left.
+        """
+        path = self._path(record.study, record.key)
+        parquet = path.with_suffix(".parquet")
+        files: dict[Path, bytes] = {}
+        if record.table is not None:
+            files[parquet] = to_parquet(record.table)
+        document = {
+            "study": record.study,
+            "version": record.version,
+            "case": record.case.data,
+            "values": _encode(record.values),
+            "table": _sha256(files[parquet]) if files else None,
+            "provenance": _encode(record.provenance),
+        }
+        files[path] = _sealed(document)
+        with _explained(f"Could not write {path}"):
+            path.parent.mkdir(exist_ok=True)
+            self._put(files)
+            if record.table is None:
+                parquet.unlink(missing_ok=True)
+
+    def studies(self) -> list[str]:
+        """The names of the studies that have records."""
+        return sorted({path.parent.name for path in self.folder.glob("*/*.json") if _is_ours(path)})
+
+    def keys(self, study: Study | str) -> list[str]:
+        """The keys of a study's records, of all its versions, sorted."""
+        folder = self.folder / _name(study)
+        return sorted(path.stem for path in folder.glob("*.json") if _is_ours(path))
+
+    def records(self, study: Study | str) -> Iterator[Record]:
+        """The records of a study in the order of their keys.
+
+        Of a `Study`, those of its version; of a name, those of every version there is. A damaged
+        record raises; `check` finds all of them.
+        """
+        for name in self.keys(study):
+            record = self.read(study, name)
+            if isinstance(study, str) or record.version == study.version:
+                yield record
+
+    def check(self) -> list[Damage]:
+        """Everything wrong in the store: damaged records, tables without one, stale files."""
+        found = []
+        for study in self.studies():
+            for name in self.keys(study):
+                try:
+                    self.read(study, name)
+                except MissingRecord:  # somebody deleted it while we looked
+                    continue
+                except DamagedRecord as error:
+                    found.append(Damage(error.path, error.reason))
+        for parquet in sorted(filter(_is_ours, self.folder.glob("*/*.parquet"))):
+            with self._locked():
+                if parquet.exists() and not parquet.with_suffix(".json").exists():
+                    found.append(Damage(parquet, "a table without a record"))
+        found += [Damage(path, "left by a writer that was killed") for path in self._stale()]
+        return found
+
+    def clean(self) -> None:
+        """Remove what killed writers left behind; files of living ones stay."""
+        for path in self._stale():
+            with contextlib.suppress(OSError):  # a store that is only read stays as it is
+                path.unlink(missing_ok=True)
+
+    def _stale(self) -> list[Path]:
+        found = [*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")]
+        return sorted(filter(_is_stale, found))
+
+    def _path(self, study: Study | str, key: str) -> Path:
+        if not _KEY.fullmatch(key):
+            raise ValueError(
+                f"A key has 20 hexadecimal digits, not {key!r}. Use `key(study, case)`."
+            )
+        return self.folder / _name(study) / f"{key}.json"
+
+    def _put(self, files: dict[Path, bytes]) -> None:
+        """Write all files beside their places, then rename them in order."""
+        beside = {path: _beside(path) for path in files}
+        is_new = not any(path.exists() for path in files)
+        try:
+            for path, data in files.items():
+                with beside[path].open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    # Before the rename, or a power cut could leave a name without its content.
+                    os.fsync(file.fileno())
+            with self._locked():
+                for path in files:
+                    os.replace(beside[path], path)
+        except OSError:
+            # If the second rename failed, the first one left a table without a record.
+            for path in files if is_new else ():
+                path.unlink(missing_ok=True)
+            raise
+        finally:
+            for temporary in beside.values():
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        marker = self.folder / MARKER
+        if fcntl is None or not marker.exists():
+            yield
+            return
+        with marker.open("rb") as file:
+            # Some network file systems have no locks. Then only writers of one record that
+            # compute different tables can clash, and the checksum tells.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def _read(path: Path) -> Record:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise MissingRecord(f"There is no record {path}. Sweep its study to compute it.") from None
+    except OSError as error:
+        raise DamagedRecord(path, f"it cannot be read ({error.strerror})") from error
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise DamagedRecord(path, "it is not JSON; it may have been cut short") from None
+    if not _is_sealed(document, data):
+        raise DamagedRecord(path, "its content does not match its checksum")
+    parquet = path.with_suffix(".parquet")
+    try:
+        table = None
+        if document["table"] is not None:
+            table = parquet.read_bytes()
+            if _sha256(table) != document["table"]:
+                raise DamagedRecord(path, f"{parquet.name} does not match its checksum")
+        record = Record(
+            study=document["study"],
+            version=document["version"],
+            case=Case(document["case"]),
+            values=_decode(document["values"]),
+            table=None if table is None else from_parquet(table),
+            provenance=_decode(document["provenance"]),
+        )
+    except OSError as error:
+        raise DamagedRecord(path, f"{parquet.name} cannot be read ({error.strerror})") from error
+    except (KeyError, TypeError) as error:
+        raise DamagedRecord(path, "it is JSON, but not a record") from error
+    if (record.study, record.key) != (path.parent.name, path.stem):
+        raise DamagedRecord(path, f"it answers another question, {record.study}/{record.key}")
+    return record
+
+
+def _sealed(document: dict[str, Any]) -> bytes:
+    checksum = _sha256(canonical(document).encode())
+    return _json_line({**document, "checksum": checksum})
+
+
+def _is_sealed(document: Any, data: bytes) -> bool:
+    if not isinstance(document, dict):
+        return False
+    content = {name: value for name, value in document.items() if name != "checksum"}
+    try:
+        # Stricter than the checksum alone: an added space or a doubled key is seen as well.
+        return _sealed(content) == data
+    except (ValueError, RecursionError):  # NaN, which we never write
+        return False
+
+
+def _json_line(document: dict[str, Any]) -> bytes:
+    return f"{canonical(document)}\n".encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": repr(value)}
+    if isinstance(value, dict):
+        return {name: _encode(entry) for name, entry in value.items()}
+    return [_encode(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"$float"}:
+            return float(value["$float"])
+        return {name: _decode(entry) for name, entry in value.items()}
+    return [_decode(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _name(study: Study | str) -> str:
+    name = study if isinstance(study, str) else study.name
+    if not NAME.fullmatch(name):
+        raise ValueError(f"A study is named with a-z, 0-9 and hyphens, not {name!r}.")
+    return name
+
+
+def _is_ours(path: Path) -> bool:
+    return bool(_KEY.fullmatch(path.stem) and NAME.fullmatch(path.parent.name))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+
+
+def _is_stale(path: Path) -> bool:
+    match = _TEMPORARY.fullmatch(path.name)
+    if not match:
+        return False
+    try:
+        if time.time() - path.stat().st_mtime > _DAY:
+            return True
+    except FileNotFoundError:  # renamed meanwhile, so its writer lives
+        return False
+    if match["host"] != _HOST or os.name != "posix":  # elsewhere, signal 0 is not a question
+        return False
+    try:
+        os.kill(int(match["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        pass
+    return False
+
+
+def _holds_only_temporaries(folder: Path) -> bool:
+    return all(_TEMPORARY.fullmatch(path.name) for path in folder.iterdir())
+
+
+def _check_marker(marker: Path) -> None:
+    try:
+        content = json.loads(marker.read_bytes())
+        schema = int(content["schema"])
+        is_ours = content["format"] == "shallows-store"
+    except (ValueError, TypeError, KeyError, RecursionError):
+        is_ours, schema = False, 0
+    if not is_ours:
+        raise NotAStore(
+            f"{marker} is not the mark of a store. Choose another folder, or delete the file if "
+            "you know that the folder is a store."
+        )
+    if schema > SCHEMA:
+        raise StoreError(
+            f"The store {marker.parent} has schema {schema}, but this version of shallows knows "
+            f"schemas up to {SCHEMA}. Upgrade shallows, or use another folder."
+        )
+
+
+@contextlib.contextmanager
+def _explained(fact: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{fact}: {error.strerror or error}. Nothing was half-written; make room or check "
+            "permissions, and run again."
+        ) from error

@@ -1,0 +1,8 @@
+"""What is minimised: losses as functions of a student's parameters.
+
+This room knows no algorithm.
+"""
+
+from shallows.landscape.loss import AllWeights, InnerWeights, SquaredLoss
+
+__all__ = ["AllWeights", "InnerWeights", "SquaredLoss"]

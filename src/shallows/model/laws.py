@@ -1,0 +1,367 @@
+r"""Laws of the inputs, and what a squared loss asks of them.
+
+A law answers for the difference of two networks, $f(x) = \sum_i a_i \sigma(w_i^\top x) -
+\sum_j b_j \sigma(v_j^\top x)$: its energy $\frac12 \mathbb{E} f^2$ and that energy's derivatives
+in the neurons (w, a). Through the overlap K of two neurons all of it is closed form for
+Gaussian and rotational laws; a data set is a law whose averages are finite sums.
+
+Arrays `w` (k × d) and `a` (k) may carry leading batch axes wherever a method says so.
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Key
+
+from shallows.model import overlaps
+from shallows.model.network import finite, positive_integer
+
+
+class AbstractLaw(eqx.Module):
+    """A probability law of the inputs x ∈ R^d."""
+
+    inputs: eqx.AbstractVar[int]
+    """The dimension d."""
+    is_smooth: eqx.AbstractClassVar[bool]
+    """Whether the energy has a Hessian wherever no neuron vanishes."""
+
+    @abc.abstractmethod
+    def gram(self, u: Float[Array, "*b k d"], v: Float[Array, "*c m d"]) -> Float[Array, "*b k m"]:
+        """The overlaps E σ(uᵢ·x) σ(vⱼ·x)."""
+
+    @abc.abstractmethod
+    def energy(
+        self,
+        w: Float[Array, "*b k d"],
+        a: Float[Array, "*b k"],
+        v: Float[Array, "m d"],
+        b: Float[Array, " m"],
+    ) -> Float[Array, "*b"]:
+        """½ E f²."""
+
+    @abc.abstractmethod
+    def slope(
+        self,
+        w: Float[Array, "*b k d"],
+        a: Float[Array, "*b k"],
+        v: Float[Array, "m d"],
+        b: Float[Array, " m"],
+    ) -> Float[Array, "*b k d"]:
+        """∂(½ E f²)/∂w."""
+
+    @abc.abstractmethod
+    def head_slope(
+        self,
+        w: Float[Array, "*b k d"],
+        a: Float[Array, "*b k"],
+        v: Float[Array, "m d"],
+        b: Float[Array, " m"],
+    ) -> Float[Array, "*b k"]:
+        """∂(½ E f²)/∂a."""
+
+    @abc.abstractmethod
+    def curvature(
+        self,
+        w: Float[Array, "k d"],
+        a: Float[Array, " k"],
+        v: Float[Array, "m d"],
+        b: Float[Array, " m"],
+    ) -> Float[Array, "k d k d"]:
+        """∂²(½ E f²)/∂w∂w, within the cell of activations for laws that are not smooth."""
+
+    @abc.abstractmethod
+    def head_curvature(
+        self,
+        w: Float[Array, "k d"],
+        a: Float[Array, " k"],
+        v: Float[Array, "m d"],
+        b: Float[Array, " m"],
+    ) -> Float[Array, "k d k"]:
+        """∂²(½ E f²)/∂w∂a; ∂²/∂a∂a is `gram(w, w)`."""
+
+    @abc.abstractmethod
+    def draw(self, key: Key[Array, ""], number: int) -> Float[Array, "n d"]:
+        """Independent inputs."""
+
+    @abc.abstractmethod
+    def whiten(self, w: Float[Array, "*b k d"]) -> Float[Array, "*b k d"]:
+        """Rows whose Euclidean geometry is the law's: E (u·x)(v·x) = constant · ⟨ũ, ṽ⟩."""
+
+
+class AbstractEllipsoidal(AbstractLaw):
+    """A law whose overlaps are a constant times those of x = R z with z standard Gaussian."""
+
+    root: eqx.AbstractVar[Float[Array, "d d"] | None]
+    """R; None for the identity."""
+    constant: eqx.AbstractVar[float]
+
+    def _back(self, g):
+        return self.constant * (g if self.root is None else g @ self.root.T)
+
+    def whiten(self, w):
+        """See `AbstractLaw`."""
+        return w if self.root is None else w @ self.root
+
+    def gram(self, u, v):
+        """See `AbstractLaw`."""
+        return self.constant * overlaps.gram(self.whiten(u), self.whiten(v))
+
+    def energy(self, w, a, v, b):
+        """See `AbstractLaw`; absolute error about 1e-15 of the three terms it is the sum of."""
+        return (
+            _form(self.gram(w, w), a, a) / 2
+            - _form(self.gram(w, v), a, b)
+            + _form(self.gram(v, v), b, b) / 2
+        )
+
+    def slope(self, w, a, v, b):
+        """See `AbstractLaw`. This is where training spends its time."""
+        w, v = self.whiten(w), self.whiten(v)
+        mine = overlaps.pull(overlaps.pairs(w), w, a)
+        theirs = overlaps.pull(overlaps.pairs(w, v), v, b)
+        return self._back(a[..., None] * (mine - theirs))
+
+    def head_slope(self, w, a, v, b):
+        """See `AbstractLaw`."""
+        return (self.gram(w, w) @ a[..., None])[..., 0] - self.gram(w, v) @ b
+
+    def curvature(self, w, a, v, b):
+        """See `AbstractLaw`."""
+        w, v = self.whiten(w), self.whiten(v)
+        p, q = overlaps.pairs(w), overlaps.pairs(w, v)
+        own = overlaps.curvature(p, a) - overlaps.curvature(q, b)
+        blocks = overlaps.mixed_curvature(p) * (a[:, None] * a)[..., None, None]
+        k = w.shape[0]
+        blocks = blocks.at[jnp.arange(k), jnp.arange(k)].add(a[:, None, None] * own)
+        if self.root is not None:
+            blocks = self.root @ blocks @ self.root.T
+        return self.constant * jnp.swapaxes(blocks, 1, 2)
+
+    def head_curvature(self, w, a, v, b):
+        """See `AbstractLaw`."""
+        w, v = self.whiten(w), self.whiten(v)
+        mine = overlaps.gram_gradient(w, w)
+        field = jnp.einsum("ijl,j->il", mine, a) - overlaps.pull(overlaps.pairs(w, v), v, b)
+        k = w.shape[0]
+        mixed = (a[:, None, None] * mine).at[jnp.arange(k), jnp.arange(k)].add(field)
+        return jnp.swapaxes(self._back(mixed), 1, 2)
+
+
+class Gaussian(AbstractEllipsoidal):
+    r"""A centred Gaussian, $x \sim \mathcal{N}(0, \Sigma)$; `Gaussian(d)` has $\Sigma = I_d$.
+
+    **Raises.** `ValueError` unless the covariance is symmetric and positive semidefinite.
+    """
+
+    inputs: int = eqx.field(static=True)
+    root: Float[Array, "d d"] | None
+    constant: float = eqx.field(static=True)
+    is_smooth = True
+
+    def __init__(self, inputs: int | None = None, *, covariance: ArrayLike | None = None):
+        if (inputs is None) == (covariance is None):
+            raise ValueError(
+                f"A Gaussian needs either a dimension or a covariance, but got {inputs=} and "
+                f"{'a' if covariance is not None else 'no'} covariance. "
+                f"Use `Gaussian(10)` or `Gaussian(covariance=matrix)`."
+            )
+        self.constant = 1.0
+        if covariance is None:
+            self.inputs, self.root = positive_integer("inputs", inputs), None
+            return
+        matrix = np.asarray(finite("covariance", covariance))
+        if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+            raise ValueError(
+                f"`covariance` must be a square matrix, but has shape {matrix.shape}. "
+                f"Use e.g. `np.cov(data.T)`."
+            )
+        size = float(np.max(np.abs(matrix)))
+        if not np.allclose(matrix, matrix.T, rtol=0, atol=1e-12 * size):
+            raise ValueError(
+                f"`covariance` must be symmetric, but differs from its transpose by "
+                f"{np.max(np.abs(matrix - matrix.T)):.3g}. Pass (A + A.T) / 2."
+            )
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        if values[0] < -1e-12 * size or size == 0:
+            raise ValueError(
+                f"`covariance` must be positive semidefinite and not zero, but has the eigenvalue "
+                f"{values[0]:.6g}. Project it on the positive ones."
+            )
+        self.inputs = len(matrix)
+        self.root = jnp.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+
+    def draw(self, key, number):
+        """See `AbstractLaw`."""
+        z = jax.random.normal(key, (number, self.inputs))
+        return z if self.root is None else z @ self.root.T
+
+
+class Rotational(AbstractEllipsoidal):
+    r"""The uniform law on the sphere of radius $\rho$, or on the ball (`filled=True`).
+
+    ReLU is homogeneous, so overlaps under any rotation-invariant law are the Gaussian ones
+    times $\mathbb{E}|x|^2 / d$: that is $\rho^2/d$ on the sphere and $\rho^2/(d+2)$ in the ball.
+    """
+
+    inputs: int = eqx.field(static=True)
+    radius: float = eqx.field(static=True)
+    filled: bool = eqx.field(static=True)
+    root: None = eqx.field(static=True)
+    constant: float = eqx.field(static=True)
+    is_smooth = True
+
+    def __init__(self, inputs: int, radius: float | None = None, *, filled: bool = False):
+        self.inputs = positive_integer("inputs", inputs)
+        self.filled = bool(filled)
+        self.radius = math.sqrt(self.inputs) if radius is None else float(radius)
+        if not (0 < self.radius < math.inf):
+            raise ValueError(
+                f"`radius` must be positive and finite, but is {radius!r}. "
+                f"Leave it out for √d = {math.sqrt(self.inputs):.4g}."
+            )
+        self.root = None
+        self.constant = self.radius**2 / (self.inputs + 2 if self.filled else self.inputs)
+
+    def draw(self, key, number):
+        """See `AbstractLaw`."""
+        angle, length = jax.random.split(key)
+        z = jax.random.normal(angle, (number, self.inputs))
+        unit = z / jnp.linalg.norm(z, axis=-1, keepdims=True)
+        if not self.filled:
+            return self.radius * unit
+        return self.radius * unit * jax.random.uniform(length, (number, 1)) ** (1 / self.inputs)
+
+
+class Sample(AbstractLaw):
+    """A data set as a law: inputs in the rows of `points`, with weights that add up to one.
+
+    Averages are exact sums. The energy is piecewise quadratic: its gradient jumps where a
+    neuron's hyperplane meets a point, and what `curvature` returns is the Hessian inside a
+    cell of activations, which for `InnerWeights` is the Gauss–Newton matrix and never
+    negative. It says nothing about the law the data came from: see docs, "Numerical hazards".
+
+    **Cost.** n·k·d a gradient, in blocks of `block` points so that memory stays bounded.
+
+    **Raises.** `ValueError` for empty or non-finite points and for weights that are negative
+    or all zero.
+    """
+
+    inputs: int = eqx.field(static=True)
+    points: Float[Array, "blocks block d"]
+    mass: Float[Array, "blocks block"]
+    size: int = eqx.field(static=True)
+    """The number of points."""
+    is_smooth = False
+
+    def __init__(self, points: ArrayLike, weights: ArrayLike | None = None, *, block: int = 4096):
+        x = finite("points", points)
+        if x.ndim != 2 or 0 in x.shape:
+            raise ValueError(
+                f"`points` must be a matrix with a row for each data point, but has shape "
+                f"{x.shape}. Reshape it to (points, inputs)."
+            )
+        n, self.inputs = x.shape
+        self.size = n
+        mass = np.ones(n) if weights is None else np.asarray(finite("weights", weights))
+        if mass.shape != (n,) or np.any(mass < 0) or mass.sum() == 0:
+            raise ValueError(
+                f"`weights` must be {n} non-negative numbers that are not all zero, but have "
+                f"shape {mass.shape} and minimum {mass.min(initial=math.inf):.3g}. "
+                f"Leave them out for equal weights."
+            )
+        block = min(positive_integer("block", block), n)
+        blocks = -(-n // block)
+        filler = blocks * block - n  # points of weight zero complete the last block
+        self.points = jnp.pad(x, ((0, filler), (0, 0))).reshape(blocks, block, self.inputs)
+        self.mass = jnp.pad(mass / mass.sum(), (0, filler)).reshape(blocks, block)
+
+    def _mean(self, summand):
+        """Σ over points of mass · summand(x), block by block."""
+        total = jax.eval_shape(summand, self.points[0], self.mass[0])
+        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), total)
+        add = lambda sums, block: (jax.tree.map(jnp.add, sums, summand(*block)), None)  # noqa: E731
+        return jax.lax.scan(add, zero, (self.points, self.mass))[0]
+
+    def whiten(self, w):
+        """See `AbstractLaw`; the second moment of the points takes the covariance's place."""
+        moment = self._mean(lambda x, p: (x * p[:, None]).T @ x)
+        values, vectors = jnp.linalg.eigh(moment)
+        return w @ (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
+
+    def gram(self, u, v):
+        """See `AbstractLaw`."""
+        return self._mean(
+            lambda x, p: jnp.einsum("...nk,n,...nm->...km", _relu(x, u), p, _relu(x, v))
+        )
+
+    def energy(self, w, a, v, b):
+        """See `AbstractLaw`."""
+        return self._mean(lambda x, p: (_residual(x, w, a, v, b) ** 2) @ p) / 2
+
+    def slope(self, w, a, v, b):
+        """See `AbstractLaw`; a neuron at a kink counts half (1{0 > 0} = ½)."""
+
+        def summand(x, p):
+            pull = _residual(x, w, a, v, b) * p
+            return jnp.einsum("...nk,...n,nd->...kd", _active(x, w), pull, x)
+
+        return a[..., None] * self._mean(summand)
+
+    def head_slope(self, w, a, v, b):
+        """See `AbstractLaw`."""
+        return self._mean(
+            lambda x, p: jnp.einsum("...nk,...n->...k", _relu(x, w), _residual(x, w, a, v, b) * p)
+        )
+
+    def curvature(self, w, a, v, b):
+        """See `AbstractLaw`."""
+
+        def summand(x, p):
+            features = _active(x, w)[:, :, None] * x[:, None]
+            flat = features.reshape(len(x), -1)
+            return (flat * p[:, None]).T @ flat
+
+        k, d = w.shape
+        heads = a[:, None, None, None] * a[:, None]
+        return heads * self._mean(summand).reshape(k, d, k, d)
+
+    def head_curvature(self, w, a, v, b):
+        """See `AbstractLaw`."""
+
+        def summand(x, p):
+            active = _active(x, w)
+            mixed = a[:, None, None] * jnp.einsum("ni,n,nd,nj->idj", active, p, x, _relu(x, w))
+            field = jnp.einsum("ni,n,nd->id", active, p * _residual(x, w, a, v, b), x)
+            k = jnp.arange(len(a))
+            return mixed.at[k, :, k].add(field)
+
+        return self._mean(summand)
+
+    def draw(self, key, number):
+        """See `AbstractLaw`: points drawn with replacement, by weight."""
+        index = jax.random.choice(key, self.mass.size, (number,), p=self.mass.reshape(-1))
+        return self.points.reshape(-1, self.inputs)[index]
+
+
+def _form(matrix, x, y):
+    return jnp.sum(x * (matrix @ y[..., None])[..., 0], axis=-1)
+
+
+def _project(x, w):
+    return jnp.einsum("nd,...kd->...nk", x, w)
+
+
+def _relu(x, w):
+    return jnp.maximum(_project(x, w), 0.0)
+
+
+def _active(x, w):
+    return jnp.heaviside(_project(x, w), 0.5)
+
+
+def _residual(x, w, a, v, b):
+    return jnp.einsum("...nk,...k->...n", _relu(x, w), a) - _relu(x, v) @ b

@@ -1,0 +1,187 @@
+"""Two-layer ReLU networks."""
+
+import operator
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+
+
+class Network(eqx.Module):
+    r"""A two-layer ReLU network $f(x) = \sum_i a_i\, \sigma(w_i^\top x + b_i)$.
+
+    **Convention.** Rows of `inner` are neurons. Without `outer` every $a_i$ is 1; without
+    `bias` there is none (not: a zero that is trained). Leading axes, shared by all fields, are
+    a batch of networks of one shape, such as the starts of a census.
+
+    **Precision.** float64; float32 input is promoted, its rounding stays.
+
+    **Raises.** `ValueError` for empty, mismatched or non-finite weights.
+    """
+
+    inner: Float[Array, "*b k d"]
+    outer: Float[Array, "*b k"]
+    bias: Float[Array, "*b k"] | None
+
+    def __init__(
+        self, inner: ArrayLike, outer: ArrayLike | None = None, bias: ArrayLike | None = None
+    ):
+        self.inner = finite("inner", inner)
+        if self.inner.ndim < 2 or 0 in self.inner.shape:
+            raise ValueError(
+                f"`inner` must be a matrix with a row for each neuron and a column for each "
+                f"input, but has shape {self.inner.shape}. Use e.g. `np.eye(10)`."
+            )
+        heads = jnp.ones(self.inner.shape[:-1]) if outer is None else finite("outer", outer)
+        self.outer = _one_a_neuron("outer", heads, self.inner)
+        self.bias = (
+            None if bias is None else _one_a_neuron("bias", finite("bias", bias), self.inner)
+        )
+
+    @property
+    def neurons(self) -> int:
+        """The number k of neurons."""
+        return self.inner.shape[-2]
+
+    @property
+    def inputs(self) -> int:
+        """The number d of inputs."""
+        return self.inner.shape[-1]
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+        """The outputs at the points in the rows of `x`."""
+        x = jnp.asarray(x, dtype=float)
+        if x.shape[-1:] != (self.inputs,):
+            raise ValueError(
+                f"The network has {self.inputs} inputs, but the points have shape {x.shape}. "
+                f"Their last axis must have length {self.inputs}."
+            )
+        if self.inner.ndim > 2:
+            raise ValueError(
+                f"This is a batch of networks, of shape {self.inner.shape[:-2]}. "
+                f"Take one, e.g. `network[0](x)`."
+            )
+        preactivation = x @ self.inner.T
+        if self.bias is not None:
+            preactivation = preactivation + self.bias
+        return jax.nn.relu(preactivation) @ self.outer
+
+    def __getitem__(self, index) -> "Network":
+        """One network of a batch."""
+        if self.inner.ndim == 2:
+            raise IndexError("This is one network, not a batch of them; there is nothing to index.")
+        return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def relabel(
+        self, neurons: Sequence[int] | None = None, inputs: Sequence[int] | None = None
+    ) -> "Network":
+        """The network whose neuron i is neuron `neurons[i]` of this one; likewise inputs.
+
+        Relabelling neurons leaves the function as it is; relabelling inputs permutes its
+        arguments.
+        """
+        rows = _permutation("neurons", neurons, self.neurons)
+        columns = _permutation("inputs", inputs, self.inputs)
+        return Network(
+            self.inner[..., rows, :][..., columns],
+            self.outer[..., rows],
+            None if self.bias is None else self.bias[..., rows],
+        )
+
+    def rescale(self, factor: ArrayLike) -> "Network":
+        """The same function with (a, w, b) replaced by (a/s, s w, s b), s > 0 for each neuron."""
+        s = finite("factor", factor)
+        if not bool(jnp.all(s > 0)):
+            raise ValueError(
+                f"ReLU is homogeneous for positive factors only, but `factor` is {factor}. "
+                f"Pass positive numbers."
+            )
+        s = jnp.broadcast_to(s, self.outer.shape)
+        bias = None if self.bias is None else self.bias * s
+        return Network(self.inner * s[..., None], self.outer / s, bias)
+
+    def embed(self, basis: ArrayLike) -> "Network":
+        """The network x ↦ f(Bᵀx) on a larger space; columns of `basis` (D × d) span the old one."""
+        b = finite("basis", basis)
+        if b.ndim != 2 or b.shape[1] != self.inputs:
+            raise ValueError(
+                f"`basis` needs a column for each of the {self.inputs} inputs, but has shape "
+                f"{b.shape}. Pass e.g. `np.eye({self.inputs + 1})[:, :{self.inputs}]`."
+            )
+        return Network(self.inner @ b.T, self.outer, self.bias)
+
+
+def orthonormal(neurons: int, inputs: int | None = None) -> Network:
+    """The teacher of Safran & Shamir: `neurons` unit vectors of the standard basis, heads 1.
+
+    **Raises.** `ValueError` if there are more neurons than inputs.
+    """
+    k = positive_integer("neurons", neurons)
+    d = k if inputs is None else positive_integer("inputs", inputs)
+    if k > d:
+        raise ValueError(
+            f"There are no {k} orthonormal neurons in {d} dimensions. Use at most {d} teacher "
+            f"neurons, or a teacher of your own: `Network(inner)`."
+        )
+    return Network(jnp.eye(k, d))
+
+
+def finite(name: str, value: ArrayLike) -> Float[Array, "..."]:
+    """`value` as a float64 array of finite numbers, or an error that calls it `name`."""
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu":
+            raise TypeError(f"{array.dtype} numbers")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`{name}` must be an array of real numbers, but is {value!r:.200} ({error}). "
+            f"Pass a list of lists or a NumPy array."
+        ) from None
+    array = array.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        raise ValueError(
+            f"`{name}` must be finite, but has {len(bad)} entries that are not; the first is "
+            f"{array[where]} at {where}. Remove or repair them."
+        )
+    return jnp.asarray(array)
+
+
+def positive_integer(name: str, value: object) -> int:
+    """`value` as an int, or an error that calls it `name`."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # it is what we test
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise ValueError(f"`{name}` must be a positive integer, but is {value!r}. Use e.g. 10.")
+    return number
+
+
+def _one_a_neuron(name, value, inner):
+    try:
+        return jnp.broadcast_to(value, inner.shape[:-1])
+    except ValueError:
+        raise ValueError(
+            f"`{name}` needs a number for each of the {inner.shape[-2]} neurons (rows of "
+            f"`inner`), but has shape {value.shape}."
+        ) from None
+
+
+def _permutation(name, order, length):
+    if order is None:
+        return np.arange(length)
+    try:
+        array = np.asarray([operator.index(i) for i in order])
+    except TypeError:
+        array = np.asarray([])
+    if sorted(array.tolist()) != list(range(length)):
+        raise ValueError(
+            f"`{name}` must be a permutation of 0 … {length - 1}, but is {order!r:.200}. "
+            f"Name every index once."
+        )
+    return array

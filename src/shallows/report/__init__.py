@@ -1,0 +1,43 @@
+"""The door to the eye: a census as a self-contained page, as figures and as a table.
+
+Nothing here computes mathematics; what is drawn is what `shallows.atlas.catalogue` holds.
+The names below are loaded when they are first used, so that importing this package costs
+neither matplotlib nor plotly.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "write_report": "shallows.report.page",
+    "write_atlas_report": "shallows.report.page",
+    "census_figure": "shallows.report.figures",
+    "atlas_figure": "shallows.report.figures",
+    "save_figure": "shallows.report.figures",
+    "families_table": "shallows.report.terminal",
+    "sizes_table": "shallows.report.terminal",
+    "Share": "shallows.report.shares",
+    "wilson_interval": "shallows.report.shares",
+}
+
+__all__ = [
+    "Share",
+    "atlas_figure",
+    "census_figure",
+    "families_table",
+    "save_figure",
+    "sizes_table",
+    "wilson_interval",
+    "write_atlas_report",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'shallows.report' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,242 @@
+"""One representative per class of relabelled students, and what alignment says about a student."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from shallows.symmetry.configuration import (
+    ColouredGraph,
+    check_tolerance,
+    coloured_graph,
+    configuration,
+    entry_classes,
+)
+from shallows.symmetry.isotropy import Isotropy, isotropy_of_graph
+
+
+@dataclass(frozen=True, eq=False)
+class Canonical:
+    """The representative of a student among all its relabellings, and how to get there.
+
+    Two students that are relabellings of one another, up to noise well below the tolerance, have
+    representatives that agree entrywise up to that noise, unless `isotropy.ambiguous`.
+
+    **Convention.** Neuron i of the representative is `neurons[i]` of the student, and likewise
+    for `inputs`. Neuron i sits at teacher neuron i, the one it is paired with: by the bijections
+    between orbits first, then by large absolute overlaps. The largest orbits come first; among
+    orbits of one size, those with the largest overlap with their partners. Student or teacher
+    neurons without a partner come last. So type II shows its special neuron last.
+    """
+
+    neurons: Int[np.ndarray, " k"]
+    inputs: Int[np.ndarray, " m"]
+    inner: Float[np.ndarray, "k d"]
+    """The relabelled student. For a teacher other than the standard basis its rows are
+    reordered but live in the old input space, so they are canonical only up to an orthogonal
+    map; compare `overlaps` and `gram`."""
+    outer: Float[np.ndarray, " k"]
+    teacher: Float[np.ndarray, "m d"]
+    """The relabelled teacher; the standard basis stays the standard basis."""
+    teacher_outer: Float[np.ndarray, " m"]
+    overlaps: Float[np.ndarray, "k m"]
+    """The relabelled W Vᵀ; equal to `inner` for the standard basis."""
+    gram: Float[np.ndarray, "k k"]
+    """The relabelled W Wᵀ."""
+    isotropy: Isotropy
+
+
+def canonical(
+    inner: Float[np.ndarray, "k d"],
+    teacher_inner: Float[np.ndarray, "m d"] | None = None,
+    outer: Float[np.ndarray, " k"] | None = None,
+    teacher_outer: Float[np.ndarray, " m"] | None = None,
+    *,
+    tolerance: float = 1e-6,
+) -> Canonical:
+    """The canonical representative of a student, with its isotropy group.
+
+    The order of the neurons is a function of the canonical labelling of the graph of entry
+    classes, never of the entries themselves: noise cannot change it without changing a class.
+
+    **Raises.** As `isotropy`.
+    """
+    check_tolerance(tolerance)
+    checked = configuration(inner, teacher_inner, outer, teacher_outer)
+    graph = coloured_graph(checked, tolerance)
+    order = graph.canonical_order
+    sizes = entry_classes(np.abs(checked.overlaps), tolerance)
+    neurons, inputs = _aligned(graph, order[order < graph.k], order[order >= graph.k], sizes)
+    inputs = inputs - graph.k
+    if checked.teacher is None:
+        rows, teacher = checked.inner[np.ix_(neurons, inputs)], np.eye(len(inputs))
+    else:
+        rows, teacher = checked.inner[neurons], checked.teacher[inputs]
+    return Canonical(
+        neurons=neurons,
+        inputs=inputs,
+        inner=rows,
+        outer=checked.outer[neurons],
+        teacher=teacher,
+        teacher_outer=checked.teacher_outer[inputs],
+        overlaps=rows @ teacher.T,
+        gram=rows @ rows.T,
+        isotropy=isotropy_of_graph(graph, checked, tolerance),
+    )
+
+
+def _aligned(
+    graph: ColouredGraph,
+    neurons: Int[np.ndarray, " k"],
+    inputs: Int[np.ndarray, " m"],
+    sizes: Int[np.ndarray, "k m"],
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " m"]]:
+    """Reorder vertices that are in canonical order; `sizes` are the classes of |W Vᵀ|.
+
+    Only integers that two relabelled students share are looked at, in canonical order, so that
+    ties are resolved alike in both.
+    """
+    k, m = len(neurons), len(inputs)
+    sizes = sizes[np.ix_(neurons, inputs - k)]
+    fits = graph.pairing[np.ix_(neurons, inputs)].astype(np.int64)
+    # Any bijection between orbits outweighs all sizes together.
+    row, column = linear_sum_assignment(
+        fits * (int(sizes.max()) + 1) * min(k, m) + sizes, maximize=True
+    )
+    partner = np.full(k, -1)
+    partner[row] = column
+
+    # Orbits are numbered by their first member in canonical order.
+    crowd = np.bincount(graph.orbits)
+    _, first, orbit = np.unique(graph.orbits[neurons], return_index=True, return_inverse=True)
+    best = np.full(len(first), -1)
+    np.maximum.at(best, orbit[row], graph.classes[neurons[row], inputs[column]])
+    by_rank = np.lexsort(
+        (np.arange(k), first[orbit], -best[orbit], -crowd[graph.orbits[neurons]], partner < 0)
+    )
+    paired = partner[by_rank][: len(row)]
+
+    alone = np.setdiff1d(np.arange(m), paired)
+    _, first, orbit = np.unique(graph.orbits[inputs], return_index=True, return_inverse=True)
+    alone = alone[np.lexsort((alone, first[orbit[alone]], -crowd[graph.orbits[inputs[alone]]]))]
+    return neurons[by_rank], inputs[np.concatenate([paired, alone])]
+
+
+def distance_up_to_relabelling(
+    first: Float[np.ndarray, "k d"],
+    second: Float[np.ndarray, "k d"],
+    teacher_inner: Float[np.ndarray, "m d"] | None = None,
+    first_outer: Float[np.ndarray, " k"] | None = None,
+    second_outer: Float[np.ndarray, " k"] | None = None,
+    teacher_outer: Float[np.ndarray, " m"] | None = None,
+    *,
+    tolerance: float = 1e-6,
+) -> float:
+    r"""How far two students of one teacher are apart after a good relabelling.
+
+    For the standard basis $\sqrt{\|P_\pi W P_\rho^T - W'\|_F^2 + \|P_\pi a - a'\|^2}$, where ρ
+    keeps the teacher's outer weights. For another teacher, the distance between the student rows
+    and teacher rows together after the best orthogonal map, where the teacher may be relabelled
+    by its own symmetries.
+
+    **Accuracy.** An upper bound on the minimum over all relabellings, found from both canonical
+    forms and improved by alternating assignments. It is exact, zero up to noise, where the two
+    are relabellings of one another and not `ambiguous` at the tolerance.
+
+    **Raises.** `ValueError` if the students differ in shape, or as `isotropy`.
+    """
+    if first.shape != second.shape:
+        raise ValueError(
+            f"Students of different shapes cannot be relabelled into one another: "
+            f"{first.shape=} but {second.shape=}. Add zero neurons to the smaller one first."
+        )
+    one, two = (
+        canonical(w, teacher_inner, a, teacher_outer, tolerance=tolerance)
+        for w, a in ((first, first_outer), (second, second_outer))
+    )
+    if teacher_inner is None:
+        return _distance_at_basis(one, two, tolerance)
+    return _distance_at_teacher(one, two, tolerance)
+
+
+def _distance_at_basis(one: Canonical, two: Canonical, tolerance: float) -> float:
+    """Alternate between the best relabelling of neurons and that of inputs, from two starts."""
+    heads = (one.outer[:, None] - two.outer[None, :]) ** 2
+    jumps = np.abs(one.teacher_outer[:, None] - two.teacher_outer[None, :])
+    barred = jumps > tolerance * (np.abs(one.teacher_outer).max() or 1.0)
+    k = len(heads)
+    # The second start matches neurons by their sorted entries, which ignore the inputs' order.
+    profiles = cdist(np.sort(one.inner, axis=1), np.sort(two.inner, axis=1), "sqeuclidean")
+    best = np.inf
+    for neurons in (np.arange(k), linear_sum_assignment(profiles + heads)[1]):
+        last = np.inf
+        while True:
+            # Row i of one is set against row neurons[i] of two; columns likewise.
+            columns = cdist(one.inner.T, two.inner[neurons].T, "sqeuclidean")
+            inputs = linear_sum_assignment(np.where(barred, np.inf, columns))[1]
+            rows = cdist(one.inner, two.inner[:, inputs], "sqeuclidean") + heads
+            i, neurons = linear_sum_assignment(rows)
+            distance = float(np.sqrt(rows[i, neurons].sum()))
+            if distance >= last * (1 - 1e-9):
+                break
+            last = distance
+        best = min(best, last)
+    return best
+
+
+def _distance_at_teacher(one: Canonical, two: Canonical, tolerance: float) -> float:
+    """Alternate between the best orthogonal map and the best relabelling of student neurons."""
+    unit = np.linalg.norm(one.teacher, axis=1).max() or 1.0
+    heads = (one.outer[:, None] - two.outer[None, :]) ** 2
+    m, k = len(one.teacher), len(one.inner)
+    moved = one.teacher @ one.teacher.T - two.teacher @ two.teacher.T
+    jumps = np.abs(one.teacher_outer - two.teacher_outer).max()
+    starts = [np.argsort(one.inputs)[two.inputs]]  # every teacher neuron against itself
+    if np.abs(moved).max() <= 10 * tolerance * unit**2 and jumps <= 10 * tolerance * (
+        np.abs(one.teacher_outer).max() or 1.0
+    ):
+        starts.append(np.arange(m))
+    best = np.inf
+    for inputs in starts:
+        teacher = one.teacher[inputs]
+        overlaps = cdist(one.inner @ teacher.T, two.overlaps, "sqeuclidean")
+        for start in (np.arange(k), linear_sum_assignment(overlaps + heads)[1]):
+            neurons, last = start, np.inf
+            while True:
+                left, _, right = np.linalg.svd(
+                    one.inner.T @ two.inner[neurons] + teacher.T @ two.teacher
+                )
+                turn = left @ right
+                rows = cdist(one.inner @ turn, two.inner, "sqeuclidean") + heads
+                i, neurons = linear_sum_assignment(rows)
+                strain = np.sum((teacher @ turn - two.teacher) ** 2)
+                distance = float(np.sqrt(rows[i, neurons].sum() + strain))
+                if distance >= last * (1 - 1e-9):
+                    break
+                last = distance
+            best = min(best, last)
+    return best
+
+
+def flipped_neurons(
+    inner: Float[np.ndarray, "k d"], teacher_inner: Float[np.ndarray, "m d"] | None = None
+) -> int:
+    """How many student neurons point away from the teacher neuron they are matched with.
+
+    Students are matched with teachers one to one, such that the sum of |cos ∠(w_i, v_j)| is as
+    large as possible; a pair counts if its overlap is negative. If k > m, k − m students have no
+    partner and are not counted; a zero row has cosine 0 with everything and is not counted.
+
+    **Source.** The families A, I and II have k, k − 1 and 1 (facts of Arjevani and Field,
+    2107.10370, computed anew).
+    """
+    checked = configuration(inner, teacher_inner, None, None)
+    overlaps = checked.overlaps
+    lengths = np.linalg.norm(checked.inner, axis=1)[:, None]
+    if checked.teacher is not None:
+        lengths = lengths * np.linalg.norm(checked.teacher, axis=1)[None, :]
+    cosines = np.divide(overlaps, lengths, out=np.zeros_like(overlaps), where=lengths > 0)
+    row, column = linear_sum_assignment(np.abs(cosines), maximize=True)
+    return int((cosines[row, column] < 0).sum())
