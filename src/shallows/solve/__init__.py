@@ -1,1 +1,29 @@
-"""TODO."""
+"""How points move: training runs, and the critical points they lead to.
+
+This room knows no proof and keeps no records.
+"""
+
+from shallows.solve.critical import CriticalPoint, Newton, critical_point
+from shallows.solve.flow import Endpoint, Outcome, Trajectory, endpoints, recorded, trajectory
+from shallows.solve.methods import (
+    AbstractMethod,
+    GradientDescent,
+    GradientFlow,
+    StochasticDescent,
+)
+
+__all__ = [
+    "AbstractMethod",
+    "CriticalPoint",
+    "Endpoint",
+    "GradientDescent",
+    "GradientFlow",
+    "Newton",
+    "Outcome",
+    "StochasticDescent",
+    "Trajectory",
+    "critical_point",
+    "endpoints",
+    "recorded",
+    "trajectory",
+]

@@ -1,5 +1,6 @@
 """One representative per class of relabelled students, and what alignment says about a student."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ def canonical(
     *,
     tolerance: float = 1e-6,
 ) -> Canonical:
-    """The canonical representative of a student, with its isotropy group.
+    """Choose the canonical representative of a student, and find its isotropy group.
 
     The order of the neurons is a function of the canonical labelling of the graph of entry
     classes, never of the entries themselves: noise cannot change it without changing a class.
@@ -162,62 +163,74 @@ def distance_up_to_relabelling(
 
 
 def _distance_at_basis(one: Canonical, two: Canonical, tolerance: float) -> float:
-    """Alternate between the best relabelling of neurons and that of inputs, from two starts."""
+    """Alternate between the best relabellings of inputs and of neurons, from two starts."""
     heads = (one.outer[:, None] - two.outer[None, :]) ** 2
     jumps = np.abs(one.teacher_outer[:, None] - two.teacher_outer[None, :])
-    barred = jumps > tolerance * (np.abs(one.teacher_outer).max() or 1.0)
-    k = len(heads)
-    # The second start matches neurons by their sorted entries, which ignore the inputs' order.
+    barred = jumps > tolerance * np.abs(one.teacher_outer).max()
+
+    def step(neurons: np.ndarray) -> tuple[float, np.ndarray]:
+        # Row i of one is set against row neurons[i] of two; columns likewise.
+        columns = cdist(one.inner.T, two.inner[neurons].T, "sqeuclidean")
+        inputs = linear_sum_assignment(np.where(barred, np.inf, columns))[1]
+        rows = cdist(one.inner, two.inner[:, inputs], "sqeuclidean") + heads
+        return _assigned(rows)
+
+    # Sorted rows ignore the order of the inputs: a start for students of different structure.
     profiles = cdist(np.sort(one.inner, axis=1), np.sort(two.inner, axis=1), "sqeuclidean")
-    best = np.inf
-    for neurons in (np.arange(k), linear_sum_assignment(profiles + heads)[1]):
-        last = np.inf
-        while True:
-            # Row i of one is set against row neurons[i] of two; columns likewise.
-            columns = cdist(one.inner.T, two.inner[neurons].T, "sqeuclidean")
-            inputs = linear_sum_assignment(np.where(barred, np.inf, columns))[1]
-            rows = cdist(one.inner, two.inner[:, inputs], "sqeuclidean") + heads
-            i, neurons = linear_sum_assignment(rows)
-            distance = float(np.sqrt(rows[i, neurons].sum()))
-            if distance >= last * (1 - 1e-9):
-                break
-            last = distance
-        best = min(best, last)
-    return best
+    starts = np.arange(len(heads)), _assigned(profiles + heads)[1]
+    return min(_descended(neurons, step) for neurons in starts)
 
 
 def _distance_at_teacher(one: Canonical, two: Canonical, tolerance: float) -> float:
     """Alternate between the best orthogonal map and the best relabelling of student neurons."""
-    unit = np.linalg.norm(one.teacher, axis=1).max() or 1.0
     heads = (one.outer[:, None] - two.outer[None, :]) ** 2
-    m, k = len(one.teacher), len(one.inner)
-    moved = one.teacher @ one.teacher.T - two.teacher @ two.teacher.T
-    jumps = np.abs(one.teacher_outer - two.teacher_outer).max()
-    starts = [np.argsort(one.inputs)[two.inputs]]  # every teacher neuron against itself
-    if np.abs(moved).max() <= 10 * tolerance * unit**2 and jumps <= 10 * tolerance * (
-        np.abs(one.teacher_outer).max() or 1.0
-    ):
-        starts.append(np.arange(m))
-    best = np.inf
-    for inputs in starts:
-        teacher = one.teacher[inputs]
+
+    def distance(teacher: np.ndarray) -> float:
+        """The bound when the teacher of one, in this order, is set against that of two."""
+
+        def step(neurons: np.ndarray) -> tuple[float, np.ndarray]:
+            # Orthogonal Procrustes for student and teacher together.
+            left, _, right = np.linalg.svd(
+                one.inner.T @ two.inner[neurons] + teacher.T @ two.teacher
+            )
+            rows = cdist(one.inner @ left @ right, two.inner, "sqeuclidean") + heads
+            bound, neurons = _assigned(rows)
+            return float(
+                np.hypot(bound, np.linalg.norm(teacher @ left @ right - two.teacher))
+            ), neurons
+
         overlaps = cdist(one.inner @ teacher.T, two.overlaps, "sqeuclidean")
-        for start in (np.arange(k), linear_sum_assignment(overlaps + heads)[1]):
-            neurons, last = start, np.inf
-            while True:
-                left, _, right = np.linalg.svd(
-                    one.inner.T @ two.inner[neurons] + teacher.T @ two.teacher
-                )
-                turn = left @ right
-                rows = cdist(one.inner @ turn, two.inner, "sqeuclidean") + heads
-                i, neurons = linear_sum_assignment(rows)
-                strain = np.sum((teacher @ turn - two.teacher) ** 2)
-                distance = float(np.sqrt(rows[i, neurons].sum() + strain))
-                if distance >= last * (1 - 1e-9):
-                    break
-                last = distance
-            best = min(best, last)
-    return best
+        starts = np.arange(len(heads)), _assigned(overlaps + heads)[1]
+        return min(_descended(neurons, step) for neurons in starts)
+
+    # Every teacher neuron against itself; or as the canonical forms have it, if that is a symmetry.
+    own = distance(one.teacher[np.argsort(one.inputs)[two.inputs]])
+    strain = np.abs(one.teacher @ one.teacher.T - two.teacher @ two.teacher.T).max()
+    jump = np.abs(one.teacher_outer - two.teacher_outer).max()
+    is_symmetry = (
+        strain <= 10 * tolerance * np.abs(two.teacher).max() ** 2 * two.teacher.shape[1]
+        and jump <= 10 * tolerance * np.abs(two.teacher_outer).max()
+    )
+    return min(own, distance(one.teacher)) if is_symmetry else own
+
+
+def _assigned(cost: Float[np.ndarray, "k k"]) -> tuple[float, Int[np.ndarray, " k"]]:
+    """Find the cheapest assignment; return the root of its cost, and the column of each row."""
+    row, column = linear_sum_assignment(cost)
+    return float(np.sqrt(cost[row, column].sum())), column
+
+
+def _descended(
+    neurons: Int[np.ndarray, " k"],
+    step: Callable[[np.ndarray], tuple[float, np.ndarray]],
+) -> float:
+    """Repeat a step for as long as it brings the students nearer."""
+    last = np.inf
+    while True:
+        distance, neurons = step(neurons)
+        if distance >= last * (1 - 1e-9):
+            return last
+        last = distance
 
 
 def flipped_neurons(

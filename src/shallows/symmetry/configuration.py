@@ -152,14 +152,19 @@ class ColouredGraph:
         if self._is_rigid:
             return np.argsort(self.colours)
         graph, colours = self._layers
-        labels = np.array(graph.canonical_permutation(color=colours))
-        return np.argsort(labels[: len(self.colours)])
+        # igraph 1.0 inverted what it means by a permutation, so igraph itself has to apply it.
+        graph = graph.copy()
+        graph.vs["was"] = range(graph.vcount())
+        canonical = graph.permute_vertices(graph.canonical_permutation(color=colours))
+        was = np.array(canonical.vs["was"], dtype=np.int64)
+        return was[was < len(self.colours)]
 
     @cached_property
     def pairing(self) -> Bool[np.ndarray, "n n"]:
-        """Whether u alone, in its orbit, is in the class it is in with v, orbits of equal size.
+        """Whether the class of (u, v) occurs once only between u and the orbit of v.
 
-        As classes are invariant, such a class is an equivariant bijection between the orbits.
+        Classes are invariant, so between orbits of one size such a class is an equivariant
+        bijection; elsewhere the entry is `False`.
         """
         n, orbits = len(self.colours), self.orbits
         sizes = np.bincount(orbits)[orbits]
@@ -173,7 +178,7 @@ class ColouredGraph:
 def coloured_graph(
     configuration: Configuration, tolerance: float, *, split_chains: bool = False
 ) -> ColouredGraph:
-    """The graph of a configuration whose entries are told apart at a tolerance."""
+    """Build the graph of a configuration, its entries told apart at a tolerance."""
     k, m = configuration.overlaps.shape
     n = k + m
     labels = [
@@ -193,7 +198,7 @@ def coloured_graph(
 def entry_classes(
     values: Float[np.ndarray, "*s"], tolerance: float, *, split_chains: bool = False
 ) -> Int[np.ndarray, "*s"]:
-    """Number the entries by class: a new class starts where sorted entries differ by > tolerance.
+    """Sort entries into classes: a new one starts where sorted entries step by > tolerance.
 
     **Convention.** Single linkage, so a chain of close entries may be wider than the tolerance.
     With `split_chains` a class that is wider is cut into pieces of that width: a refinement.
@@ -214,7 +219,7 @@ def entry_classes(
 def _refined(
     classes: Int[np.ndarray, "n n"], colours: Int[np.ndarray, " n"]
 ) -> Int[np.ndarray, " n"]:
-    """The coarsest equitable refinement (one-dimensional Weisfeiler–Leman)."""
+    """Refine colours until they are equitable (one-dimensional Weisfeiler–Leman)."""
     while True:
         seen = np.sort((classes + 1) * len(colours) + colours[None, :], axis=1)
         finer = _ranks(np.column_stack([colours, seen]))

@@ -68,9 +68,9 @@ def isotropy(
     *,
     tolerance: float = 1e-6,
 ) -> Isotropy:
-    """The isotropy group {(π, ρ) : P_π W P_ρᵀ = W}, or that of the joint Gram matrix.
+    """Find the isotropy group {(π, ρ) : P_π W P_ρᵀ = W}, or that of the joint Gram matrix.
 
-    The group of automorphisms of the graph on all neurons whose edges carry the classes of the
+    These are the automorphisms of the graph on all neurons whose edges carry the classes of the
     entries of W Vᵀ, and of W Wᵀ and V Vᵀ for a teacher other than the standard basis (`None`).
     For inputs of covariance Σ, pass W Σ^½ and V Σ^½.
 
@@ -92,7 +92,7 @@ def isotropy(
 def isotropy_of_graph(
     graph: ColouredGraph, configuration: Configuration, tolerance: float
 ) -> Isotropy:
-    """The isotropy group of a configuration whose graph at this tolerance is at hand."""
+    """Name the group of a configuration whose graph at this tolerance is at hand."""
     factors = _factors(graph)
     is_product = graph.order == prod(factorial(p) for p, _, _ in factors.elements())
     k = graph.k
@@ -132,7 +132,7 @@ def _factors(graph: ColouredGraph) -> Counter[tuple[int, int, int]]:
 
 
 def _name(factors: Counter[tuple[int, int, int]]) -> str:
-    """The name of a product; see `Isotropy`."""
+    """Name a product; see `Isotropy`."""
     fixed, free_inputs = factors[1, 1, 0], factors[1, 0, 1]
     moved = sorted((f for f in factors.elements() if f[0] > 1), reverse=True)
     if not moved:
@@ -178,7 +178,7 @@ def _members(orbits: np.ndarray) -> tuple[tuple[int, ...], ...]:
 def _deciding_gap(
     graph: ColouredGraph, configuration: Configuration, tolerance: float
 ) -> float | None:
-    """The step on which the group depends, if it is not the same at nearby tolerances.
+    """Find the step on which the group depends, if it is another one at nearby tolerances.
 
     Coarser classes have the larger group, so groups of equal order are equal.
     """

@@ -1,0 +1,291 @@
+"""Training runs: many starts at once, each followed until it has settled."""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from shallows.landscape import SquaredLoss
+from shallows.model import Network
+from shallows.solve.critical import Newton, NewtonOutcome, critical_point
+from shallows.solve.methods import AbstractMethod, GradientFlow, State, positive
+
+
+class Outcome(enum.Enum):
+    """How a training run ended; the value is advice."""
+
+    settled = ""
+    out_of_steps = (
+        "The run used all its steps before its gradient was small. Raise `max_steps`, or loosen "
+        "the tolerance; students wider than the teacher approach their flat minima slowly."
+    )
+    diverged = "The weights grew without bound. Use a smaller step, e.g. half of it."
+    neuron_vanished = (
+        "A neuron shrank to zero, where the loss has no gradient. Start from another point."
+    )
+    at_kink = (
+        "The run chatters at a kink of a data set's loss, where the gradient jumps and never "
+        "becomes small. The point is a minimum if its loss does not fall with a smaller step."
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """Where one start ended."""
+
+    start: int
+    """Its number among the starts."""
+    inner: np.ndarray
+    outer: np.ndarray
+    outcome: Outcome
+    loss: float
+    gradient_norm: float
+    steps: int
+    time: float
+    """Flow time, or the number of steps of a descent, before Newton's method took over."""
+    polished: bool
+    """Whether Newton's method finished the run, from within a trapping bowl."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectory:
+    """Where a batch of starts ended, in their order."""
+
+    student: Network
+    outcome: tuple[Outcome, ...]
+    loss: Float[np.ndarray, " b"]
+    gradient_norm: Float[np.ndarray, " b"]
+    steps: Int[np.ndarray, " b"]
+    time: Float[np.ndarray, " b"]
+
+
+# Steps between two looks at a lane: long enough for the look to cost nothing, short enough to
+# waste little on lanes that have settled.
+_CHUNK = {"GradientFlow": 20}
+_STRIDE = 100
+
+# Parameters above which a dense Hessian costs more than following the flow to its end.
+_DENSE = 1000
+
+
+def trajectory(
+    loss: SquaredLoss,
+    start: Network,
+    method: AbstractMethod | None = None,
+    *,
+    tolerance: float = 1e-12,
+    polish: bool = True,
+    key: Key[Array, ""] | None = None,
+    lanes: int | None = None,
+) -> Trajectory:
+    r"""Train a student, or each of a batch, until its gradient norm is below `tolerance`.
+
+    **Method.** `GradientFlow()`, `GradientDescent(step)` or `StochasticDescent(…)`, exact in the
+    law's closed form. With `polish`, Newton's method finishes a run as soon as it is trapped in
+    a bowl that holds one minimum (see `Newton`), so that it ends where it would have ended.
+
+    **Determinism.** A start's result depends on the start, the method and its key alone, not on
+    the batch: lanes never mix, and every lane is looked at after the same steps.
+
+    **Raises.** `ValueError` for a student that does not fit the loss. How runs ended is in
+    `outcome`. **Cost.** About k²d operations a step and start.
+    """
+    loss._check(start)
+    single = start.inner.ndim == 2
+    inner = np.asarray(start.inner)[None] if single else np.asarray(start.inner)
+    outer = np.asarray(start.outer)[None] if single else np.asarray(start.outer)
+    if inner.ndim != 3:
+        raise ValueError(
+            f"Starts must be one network or a list of them, but have batch shape "
+            f"{start.inner.shape[:-2]}. Flatten the leading axes."
+        )
+    keys = jax.random.split(jax.random.key(0) if key is None else key, len(inner))
+    runs = endpoints(
+        loss, inner, outer, method, keys=keys, tolerance=tolerance, polish=polish, lanes=lanes
+    )
+    ends = sorted(runs, key=lambda end: end.start)
+    w, a = np.stack([e.inner for e in ends]), np.stack([e.outer for e in ends])
+    return Trajectory(
+        student=Network(w[0], a[0]) if single else Network(w, a),
+        outcome=tuple(e.outcome for e in ends),
+        loss=np.array([e.loss for e in ends]),
+        gradient_norm=np.array([e.gradient_norm for e in ends]),
+        steps=np.array([e.steps for e in ends]),
+        time=np.array([e.time for e in ends]),
+    )
+
+
+def endpoints(
+    loss: SquaredLoss,
+    inner: Float[np.ndarray, "n k d"],
+    outer: Float[np.ndarray, "n k"],
+    method: AbstractMethod | None = None,
+    *,
+    keys: Key[Array, " n"],
+    tolerance: float = 1e-12,
+    polish: bool = True,
+    lanes: int | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> Iterator[Endpoint]:
+    """Yield the end of each start as soon as it is known, in no particular order.
+
+    A fixed number of lanes runs side by side; when a start settles, the next one takes its
+    lane, so that slow starts hold nobody up. `watch` is told the steps taken, chunk by chunk.
+    """
+    how = GradientFlow() if method is None else method
+    positive("tolerance", tolerance)
+    theta = np.asarray(loss.trained.join(jnp.asarray(inner), jnp.asarray(outer)))
+    width = _lanes(theta) if lanes is None else min(lanes, len(theta))
+    begun = _begun(loss, how, theta, outer, keys, width)
+    stride = _CHUNK.get(type(how).__name__, _STRIDE)
+    polish = polish and loss.law.is_smooth and theta[0].size <= _DENSE
+
+    waiting = iter(range(width, len(theta)))
+    where = np.arange(width)  # the start that each lane follows; -1 when there is none left
+    state = jax.tree.map(lambda leaf: leaf[:width], begun)
+    hurdle = np.full(width, 3e-5)  # the gradient norm below which Newton is tried
+    while np.any(where >= 0):
+        state = how.advance(loss, state, stride)
+        if watch is not None:
+            watch(stride * width)
+        # One copy to the host a chunk.
+        now = jax.tree.map(np.array, state)
+        size = np.sqrt(np.sum(now.slope**2, axis=(1, 2)))
+        refilled = False
+        for lane in np.flatnonzero(where >= 0):
+            one = jax.tree.map(lambda leaf, lane=lane: leaf[lane], now)
+            end = None
+            if polish and size[lane] < hurdle[lane]:
+                hurdle[lane] = size[lane] / 8
+                end = _polished(loss, how, one, int(where[lane]))
+            if end is None:
+                end = _ended(loss, how, one, int(where[lane]), float(size[lane]), tolerance)
+            if end is None:
+                continue
+            yield end
+            where[lane] = next(waiting, -1)
+            if where[lane] >= 0:
+                fresh = jax.tree.map(lambda leaf, i=where[lane]: leaf[i], begun)
+                for old, new in zip(jax.tree.leaves(now), jax.tree.leaves(fresh), strict=True):
+                    old[lane] = new
+                hurdle[lane] = 3e-5
+                refilled = True
+        alive = int(np.sum(where >= 0))
+        narrow = _narrower(width, alive)
+        if narrow < width:
+            order = np.argsort(where < 0, kind="stable")[:narrow]
+            where, hurdle, width = where[order], hurdle[order], narrow
+            now = jax.tree.map(lambda leaf, order=order: leaf[order], now)
+            refilled = True
+        if refilled:
+            state = jax.tree.map(jnp.asarray, now)
+
+
+def recorded(
+    loss: SquaredLoss,
+    start: Network,
+    method: AbstractMethod | None = None,
+    *,
+    key: Key[Array, ""] | None = None,
+    until: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The training curve of one start: times, losses and gradient norms over `until` steps.
+
+    Sampled after 1, 2, 3, 4, 6, 8, 12, 16, … steps, so that a logarithmic axis is evenly filled.
+    """
+    how = GradientFlow() if method is None else method
+    loss._check_single(start)
+    theta = loss.trained.join(start.inner, start.outer)[None]
+    keys = (jax.random.key(0) if key is None else key)[None]
+    state = how.begin(loss, theta, start.outer[None], keys)
+    rows = []
+    for stop in _milestones(until):
+        taken = int(state.steps[0])
+        if stop > taken:
+            state = how.advance(loss, state, stop - taken)
+        w, a = loss.trained.split(state.theta, state.heads)
+        rows.append(
+            (
+                float(state.time[0]),
+                float(loss.value_at(w, a)[0]),
+                float(jnp.linalg.norm(state.slope[0])),
+            )
+        )
+    times, losses, sizes = np.array(rows).T
+    return times, losses, sizes
+
+
+def _milestones(until: int) -> Sequence[int]:
+    powers = {2**n for n in range(until.bit_length())} | {
+        3 * 2**n for n in range(until.bit_length())
+    }
+    return sorted({0, until} | {n for n in powers if n < until})
+
+
+def _lanes(theta) -> int:
+    # Enough entries of the Gram matrices to fill the vector units, few enough for the cache.
+    _, k, p = theta.shape
+    return min(len(theta), max(4, min(256, 25_600 // (k * max(k, p)))))
+
+
+def _narrower(width: int, alive: int) -> int:
+    """How many lanes to go on with: fewer only if that saves three quarters of the work."""
+    while width >= 8 and alive <= width // 4:
+        width //= 4
+    return width
+
+
+def _begun(loss, how, theta, outer, keys, width) -> State:
+    parts = []
+    for i in range(0, len(theta), width):
+        # A short last part is filled up, so that one compiled shape serves all.
+        index = np.minimum(np.arange(i, i + width), len(theta) - 1)
+        part = how.begin(loss, jnp.asarray(theta[index]), jnp.asarray(outer[index]), keys[index])
+        parts.append(jax.tree.map(np.asarray, part))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(theta)], *parts)
+
+
+def _polished(loss, how, one, number) -> Endpoint | None:
+    w, a = loss.trained.split(jnp.asarray(one.theta), jnp.asarray(one.heads))
+    point = critical_point(
+        loss, Network(w, a), Newton(), along=how, pace=float(one.pace), throw=False
+    )
+    if point.outcome is not NewtonOutcome.converged:
+        return None
+    return _endpoint(
+        loss, one, number, point.student, Outcome.settled, point.gradient_norm, polished=True
+    )
+
+
+def _ended(loss, how, one, number, size, tolerance) -> Endpoint | None:
+    if not np.isfinite(size) or size > 1e12:
+        outcome = Outcome.diverged
+    elif size <= tolerance:
+        outcome = Outcome.settled
+    elif np.min(np.linalg.norm(one.theta[:, : loss.law.inputs], axis=-1)) < 1e-12:
+        outcome = Outcome.neuron_vanished
+    elif one.steps >= how.max_steps:
+        outcome = Outcome.out_of_steps if loss.law.is_smooth else Outcome.at_kink
+    else:
+        return None
+    theta = np.nan_to_num(one.theta, nan=0.0, posinf=0.0, neginf=0.0)
+    w, a = loss.trained.split(jnp.asarray(theta), jnp.asarray(one.heads))
+    return _endpoint(loss, one, number, Network(w, a), outcome, size, polished=False)
+
+
+def _endpoint(loss, one, number, student, outcome, size, *, polished) -> Endpoint:
+    return Endpoint(
+        start=number,
+        inner=np.asarray(student.inner),
+        outer=np.asarray(student.outer),
+        outcome=outcome,
+        loss=float(loss.value_at(student.inner, student.outer)),
+        gradient_norm=float(size),
+        steps=int(one.steps),
+        time=float(one.time),
+        polished=polished,
+    )

@@ -1,0 +1,265 @@
+r"""Ways to move: gradient flow, gradient descent, and stochastic gradient descent.
+
+A method is a pair of pure functions on a batch of states (lanes): `begin` and `advance`.
+No lane ever looks at another, so that a start ends in the same numbers whatever it is
+batched with.
+"""
+
+import abc
+import math
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from shallows.landscape import SquaredLoss
+from shallows.model import Sample
+
+
+class State(eqx.Module):
+    """Where each lane is, and what its next step needs."""
+
+    theta: Float[Array, "b k p"]
+    heads: Float[Array, "b k"]
+    """Outer weights where they are not trained."""
+    slope: Float[Array, "b k p"]
+    """The gradient at θ."""
+    time: Float[Array, " b"]
+    """Flow time; for descents, the number of steps."""
+    steps: Int[Array, " b"]
+    pace: Float[Array, " b"]
+    """The next step's size."""
+
+
+class AbstractMethod(eqx.Module):
+    """A way to move downhill."""
+
+    max_steps: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def begin(
+        self,
+        loss: SquaredLoss,
+        theta: Float[Array, "b k p"],
+        heads: Float[Array, "b k"],
+        keys: Key[Array, " b"],
+    ) -> State:
+        """The states of a batch of starts."""
+
+    @abc.abstractmethod
+    def advance(self, loss: SquaredLoss, state: State, steps: int) -> State:
+        """The states `steps` steps later."""
+
+    @abc.abstractmethod
+    def keeps(self, pace: float, stiffness: float) -> bool:
+        """Whether this method, once in a convex bowl, stays there.
+
+        `stiffness` is the largest Hessian eigenvalue, `pace` the step.
+        """
+
+
+def _slope(loss, theta, heads):
+    return loss.gradient_at(*loss.trained.split(theta, heads))
+
+
+@eqx.filter_jit
+def _rest(loss, theta, heads, pace):
+    lanes = theta.shape[0]
+    return State(
+        theta=theta,
+        heads=heads,
+        slope=_slope(loss, theta, heads),
+        time=jnp.zeros(lanes),
+        steps=jnp.zeros(lanes, dtype=int),
+        pace=jnp.broadcast_to(jnp.asarray(pace, dtype=float), (lanes,)),
+    )
+
+
+class GradientDescent(AbstractMethod):
+    r"""$\theta \leftarrow \theta - h\,\nabla L(\theta)$ with a fixed step h on the exact gradient.
+
+    Without `step`, h = 5/k as in Safran, Yehudai & Shamir (2020); Safran & Shamir (2018) used 0.1.
+    """
+
+    step: float | None = eqx.field(static=True)
+    max_steps: int = eqx.field(static=True)
+
+    def __init__(self, step: float | None = None, max_steps: int = 200_000):
+        self.step = None if step is None else positive("step", step)
+        self.max_steps = max_steps
+
+    def begin(self, loss, theta, heads, keys):
+        """See `AbstractMethod`."""
+        return _rest(loss, theta, heads, self.step or 5 / theta.shape[-2])
+
+    def advance(self, loss, state, steps):
+        """See `AbstractMethod`."""
+        return _descend(loss, state, steps)
+
+    def keeps(self, pace, stiffness):
+        """See `AbstractMethod`: a step above 2/λ jumps out of the bowl."""
+        return pace * stiffness <= 2
+
+
+@eqx.filter_jit
+def _descend(loss, state, steps):
+    def step(_, carry):
+        theta, slope = carry
+        theta = theta - state.pace[:, None, None] * slope
+        return theta, _slope(loss, theta, state.heads)
+
+    theta, slope = jax.lax.fori_loop(0, steps, step, (state.theta, state.slope))
+    return State(
+        theta, state.heads, slope, state.time + steps, state.steps + steps, state.pace
+    )
+
+
+class StochasticDescent(AbstractMethod):
+    r"""SGD on fresh minibatches from the law, then exact descent to the point it leads to.
+
+    For `opening` steps θ moves against the gradient of the mean loss over `batch` fresh inputs,
+    with step h (default 1/k); after that `GradientDescent` takes over, since a stochastic
+    gradient of fixed batch size never settles. SGD chooses the basin, descent the point.
+
+    **Source.** The protocol of Arjevani & Field (2020); their batch size and step are not
+    published, the defaults are ours.
+    """
+
+    step: float | None = eqx.field(static=True)
+    batch: int = eqx.field(static=True)
+    opening: int = eqx.field(static=True)
+    max_steps: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        step: float | None = None,
+        batch: int = 64,
+        opening: int = 5000,
+        max_steps: int = 200_000,
+    ):
+        self.step = None if step is None else positive("step", step)
+        self.batch, self.opening, self.max_steps = batch, opening, max_steps
+
+    def begin(self, loss, theta, heads, keys):
+        """See `AbstractMethod`."""
+        k = theta.shape[-2]
+        minibatch = SquaredLoss(
+            loss.teacher, Sample(jnp.ones((self.batch, loss.law.inputs))), loss.trained
+        )
+        theta = _wander(loss, minibatch, theta, heads, keys, self.step or 1 / k, self.opening)
+        state = _rest(loss, theta, heads, 5 / k)
+        spent = jnp.full(len(theta), self.opening)
+        return eqx.tree_at(lambda s: (s.time, s.steps), state, (spent.astype(float), spent))
+
+    def advance(self, loss, state, steps):
+        """See `AbstractMethod`."""
+        return _descend(loss, state, steps)
+
+    def keeps(self, pace, stiffness):
+        """See `AbstractMethod`."""
+        return pace * stiffness <= 2
+
+
+@eqx.filter_jit
+def _wander(loss, minibatch, theta, heads, keys, step, number):
+    shape = minibatch.law.points.shape
+
+    def lane(theta, heads, key):
+        def move(i, theta):
+            points = loss.law.draw(jax.random.fold_in(key, i), shape[1]).reshape(shape)
+            fresh = eqx.tree_at(lambda m: m.law.points, minibatch, points)
+            return theta - step * _slope(fresh, theta, heads)
+
+        return jax.lax.fori_loop(0, number, move, theta)
+
+    return jax.vmap(lane)(theta, heads, keys)
+
+
+class GradientFlow(AbstractMethod):
+    r"""$\dot\theta = -\nabla L(\theta)$, by Dormand & Prince's embedded pair of orders 5 and 4.
+
+    Each lane has its own step size, kept where the local error estimate is `tolerance` (absolute
+    and relative, root mean square) by a PI controller. Near a minimum the step is limited by
+    stability to about 3.3 over the largest Hessian eigenvalue, which grows like k/4; the
+    integrator then hovers at the tolerance, and `critical_point` finishes.
+
+    **Accuracy.** Global error about 10 to 100 times the tolerance away from separatrices.
+
+    **Source.** Dormand & Prince (1980); Hairer, Nørsett & Wanner, "Solving ODEs I", II.4.
+    """
+
+    tolerance: float = eqx.field(static=True)
+    max_steps: int = eqx.field(static=True)
+
+    def __init__(self, tolerance: float = 1e-6, max_steps: int = 100_000):
+        self.tolerance = positive("tolerance", tolerance)
+        self.max_steps = max_steps
+
+    def begin(self, loss, theta, heads, keys):
+        """See `AbstractMethod`."""
+        return _rest(loss, theta, heads, 0.1 / theta.shape[-2])
+
+    def advance(self, loss, state, steps):
+        """See `AbstractMethod`."""
+        return _flow(loss, state, steps, self.tolerance)
+
+    def keeps(self, pace, stiffness):
+        """See `AbstractMethod`: the exact flow never leaves a bowl."""
+        return True
+
+
+# Dormand & Prince's tableau; the last stage is the first of the next step.
+_STAGES = (
+    (1 / 5,),
+    (3 / 40, 9 / 40),
+    (44 / 45, -56 / 15, 32 / 9),
+    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
+    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
+    (35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
+)
+_ERROR = (71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
+
+
+@eqx.filter_jit
+def _flow(loss, state, steps, tolerance):
+    heads = state.heads
+
+    def combine(coefficients, slopes):
+        return sum(c * s for c, s in zip(coefficients, slopes, strict=False) if c)
+
+    def step(_, carry):
+        theta, slope, time, pace = carry
+        h = -pace[:, None, None]
+        slopes = [slope]
+        for row in _STAGES:
+            moved = theta + h * combine(row, slopes)
+            slopes.append(_slope(loss, moved, heads))
+        scale = tolerance * (1 + jnp.maximum(jnp.abs(theta), jnp.abs(moved)))
+        ratio = h * combine(_ERROR, slopes) / scale
+        error = jnp.sqrt(jnp.mean(ratio * ratio, axis=(1, 2)))
+        good: Bool[Array, " b"] = error <= 1
+        error = jnp.where(jnp.isfinite(error), error, 1e6)
+        factor = jnp.clip(0.9 * (error + 1e-12) ** -0.2, 0.2, jnp.where(good, 5.0, 1.0))
+        keep = good[:, None, None]
+        return (
+            jnp.where(keep, moved, theta),
+            jnp.where(keep, slopes[-1], slope),
+            jnp.where(good, time + pace, time),
+            pace * factor,
+        )
+
+    carry = (state.theta, state.slope, state.time, state.pace)
+    theta, slope, time, pace = jax.lax.fori_loop(0, steps, step, carry)
+    return State(theta, heads, slope, time, state.steps + steps, pace)
+
+
+def positive(name: str, value: float) -> float:
+    """`value` as a positive finite float, or an error that calls it `name`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"`{name}` must be a positive number, but is {value!r}. Use e.g. 0.1.")
+    return number
