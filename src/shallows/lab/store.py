@@ -4,9 +4,10 @@
 ``shallows-store.json`` says that the folder is ours; other things may lie in it as well.
 
 **Writing.** Each file is written beside its place, flushed to the disk and renamed, the JSON
-last: a record is there completely or not at all, whoever is killed when. The two renames happen
-under a lock, so that several writers of one record cannot pair one's JSON with the other's
-table; the last one wins.
+last: a record is there completely or not at all, whoever is killed when (one that is being
+replaced by another answer is gone if its writer dies between the two renames). The renames happen
+under a lock, so that several writers of one record cannot pair one's JSON with another's table;
+the last one wins.
 
 **Reading.** The JSON carries a checksum of itself and of the table, and must be byte for byte
 what we would have written. Anything else is a `DamagedRecord`, never a silent answer.
@@ -95,18 +96,18 @@ class Store:
         with _explained(f"The folder {self.folder} cannot be used as a store"):
             if self.folder.exists() and not self.folder.is_dir():
                 raise NotAStore(
-                    f"A store is a folder, but {self.folder} is a file. Choose a folder."
+                    f"A store is a folder, and {self.folder} is a file. Choose a folder."
                 )
             self.folder.mkdir(parents=True, exist_ok=True)
             marker = self.folder / MARKER
-            # Another process may be making this very store, hence the second look.
-            if not marker.exists() and not _holds_only_temporaries(self.folder):
-                if not marker.exists():
+            # In this order, because another process may be making and filling this very store.
+            strangers = [p.name for p in self.folder.iterdir() if not _TEMPORARY.fullmatch(p.name)]
+            if not marker.exists():
+                if strangers:
                     raise NotAStore(
-                        f"The folder {self.folder} is not empty and not a store (no {MARKER}). "
-                        "Choose another folder; nothing was written into this one."
+                        f"The folder {self.folder} is not empty and not a store (no {MARKER}, but "
+                        f"{min(strangers)}). Choose another; nothing was written into this one."
                     )
-            elif not marker.exists():
                 self._put({marker: _json_line({"format": "shallows-store", "schema": SCHEMA})})
             _check_marker(marker)
 
@@ -132,7 +133,7 @@ class Store:
         path = self._path(study, key)
         try:
             return _read(path)
-        except DamagedRecord:
+        except (MissingRecord, DamagedRecord):
             # Perhaps we looked between a writer's two renames. It is done when the lock is free.
             with self._locked():
                 return _read(path)
@@ -220,7 +221,7 @@ class Store:
     def _put(self, files: dict[Path, bytes]) -> None:
         """Write all files beside their places, then rename them in order."""
         beside = {path: _beside(path) for path in files}
-        is_new = not any(path.exists() for path in files)
+        *tables, last = files
         try:
             for path, data in files.items():
                 with beside[path].open("xb") as file:
@@ -229,12 +230,16 @@ class Store:
                     # Before the rename, or a power cut could leave a name without its content.
                     os.fsync(file.fileno())
             with self._locked():
+                for path in tables:
+                    # An old record must not lie beside another table, not even for a moment.
+                    if path.exists() and path.read_bytes() != files[path]:
+                        last.unlink(missing_ok=True)
                 for path in files:
                     os.replace(beside[path], path)
         except OSError:
-            # If the second rename failed, the first one left a table without a record.
-            for path in files if is_new else ():
-                path.unlink(missing_ok=True)
+            if not last.exists():  # the last rename failed, and the first left a table behind
+                for path in files:
+                    path.unlink(missing_ok=True)
             raise
         finally:
             for temporary in beside.values():
@@ -365,10 +370,6 @@ def _is_stale(path: Path) -> bool:
     except (PermissionError, OverflowError):
         pass
     return False
-
-
-def _holds_only_temporaries(folder: Path) -> bool:
-    return all(_TEMPORARY.fullmatch(path.name) for path in folder.iterdir())
 
 
 def _check_marker(marker: Path) -> None:

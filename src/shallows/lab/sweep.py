@@ -10,6 +10,7 @@ import pickle
 import signal
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -120,9 +121,11 @@ class Processes(AbstractPlace):
 
     def _pool(self) -> ProcessPoolExecutor:
         # Spawned rather than forked: a fork copies locks that threads of JAX may hold.
-        return ProcessPoolExecutor(
+        pool = ProcessPoolExecutor(
             self.workers, multiprocessing.get_context("spawn"), initializer=_enter_worker
         )
+        _POOLS.add(pool)
+        return pool
 
     def _blame(self, unanswered: "list[_Task]", error: BrokenProcessPool) -> None:
         # Cases are handed out first come, first served: these were in the workers' hands.
@@ -144,9 +147,9 @@ def sweep(
     cases: Iterable[Case],
     store: Store,
     *,
-    on: AbstractPlace = Here(),  # noqa: B008 - frozen and empty
+    on: AbstractPlace = Here(),
     progress: Callable[[Progress], Any] | None = None,
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """The record of every case, in the order of the cases, computed where the store has none.
 
     The store is looked through at once; cases are computed as the iterator is asked for them,
@@ -173,36 +176,24 @@ def sweep(
         except DamagedRecord as error:
             missing[name] = case
             damaged[name] = str(error)
-    origin = provenance()
-    answer = functools.partial(_answer, study, store, origin)
-    return _answers(study, store, keys, missing, damaged, on, answer, progress or _ignore)
+    answer = functools.partial(_answer, study, store, provenance())
 
+    def records() -> Generator[Record, None, None]:
+        reused = recomputed = 0
+        with contextlib.closing(on.run(answer, list(missing.values()))) as answers:
+            for done, name in enumerate(keys, start=1):
+                # A case that is asked for twice is missing once.
+                seconds = next(answers) if missing.pop(name, None) is not None else None
+                damage = damaged.pop(name, None)
+                reused += seconds is None
+                recomputed += damage is not None
+                record = store.read(study, name)
+                if progress is not None:
+                    took = seconds or 0.0
+                    progress(Progress(done, len(keys), reused, recomputed, name, took, damage))
+                yield record
 
-def _answers(
-    study: Study,
-    store: Store,
-    keys: list[str],
-    missing: dict[str, Case],
-    damaged: dict[str, str],
-    on: AbstractPlace,
-    answer: Answer,
-    progress: Callable[[Progress], Any],
-) -> Iterator[Record]:
-    reused = recomputed = 0
-    with contextlib.closing(on.run(answer, list(missing.values()))) as answers:
-        for done, name in enumerate(keys, start=1):
-            # A case that is asked for twice is missing once.
-            seconds = next(answers) if missing.pop(name, None) is not None else None
-            damage = damaged.pop(name, None)
-            reused += seconds is None
-            recomputed += damage is not None
-            record = store.read(study, name)
-            progress(Progress(done, len(keys), reused, recomputed, name, seconds or 0.0, damage))
-            yield record
-
-
-def _ignore(event: Progress) -> None:
-    """Progress that nobody watches."""
+    return records()
 
 
 def _answer(study: Study, store: Store, origin: dict[str, Any], case: Case) -> float | None:
@@ -232,7 +223,7 @@ def _answer(study: Study, store: Store, origin: dict[str, Any], case: Case) -> f
     except Exception as error:
         raise SweepError(
             f"Study {study.name} failed on case {canonical(case.data)} ({name}): "
-            f"{type(error).__name__}: {error}. Records already stored are kept; sweep again to go on."
+            f"{type(error).__name__}: {error}. What was answered is kept; sweep again to go on."
         ) from error
     seconds = time.perf_counter() - start
     how = {**origin, "written": now(), "seconds": seconds, **replaces, **result.provenance}
@@ -313,3 +304,17 @@ def _terminate(pool: ProcessPoolExecutor) -> None:
     for process in list((pool._processes or {}).values()):
         process.terminate()
     pool.shutdown(wait=True, cancel_futures=True)
+
+
+_POOLS: "weakref.WeakSet[ProcessPoolExecutor]" = weakref.WeakSet()
+
+
+def _terminate_all() -> None:
+    for pool in list(_POOLS):
+        _terminate(pool)
+
+
+# Python waits for pools before it exits. If the program ended with an error whose traceback keeps
+# an iterator, and so its pool, alive, that could be hours. Public `atexit` comes after the waiting;
+# this private one is what concurrent.futures itself uses, and runs what was registered last first.
+threading._register_atexit(_terminate_all)  # type: ignore[attr-defined]

@@ -44,7 +44,7 @@ def _column(name: str, entries: Any) -> np.ndarray:
     if array.dtype not in (np.dtype(float), np.dtype(np.int64), np.dtype(bool)):
         raise TypeError(
             f"Column {name!r} has dtype {array.dtype}; a table keeps float64, int64, bool and str. "
-            "Convert it yourself, e.g. `column.astype(np.float64)`, so that it is known who rounded."
+            "Convert it, e.g. `column.astype(np.float64)`, so that it is known who rounded."
         )
     return np.ascontiguousarray(array)
 
@@ -68,7 +68,9 @@ def to_parquet(table: Mapping[str, np.ndarray]) -> bytes:
 
     arrays = {}
     for name, column in table.items():
-        array = pa.array(column.ravel())
+        # Words as a list, because pyarrow takes a NUL in an array of them for the end.
+        flat = column.ravel()
+        array = pa.array(flat.tolist(), pa.string()) if flat.dtype.kind == "U" else pa.array(flat)
         if column.ndim == 2:
             array = pa.FixedSizeListArray.from_arrays(array, column.shape[1])
         arrays[name] = array
@@ -91,6 +93,8 @@ def from_parquet(data: bytes) -> dict[str, np.ndarray]:
         if pa.types.is_fixed_size_list(array.type):
             shape = (len(array), array.type.list_size)
             array = array.flatten()
-        entries = array.to_numpy(zero_copy_only=False)
-        arrays[name] = (entries.astype(str) if entries.dtype == object else entries).reshape(shape)
+        if pa.types.is_string(array.type):
+            arrays[name] = np.array(array.to_pylist(), dtype=str).reshape(shape)
+        else:
+            arrays[name] = array.to_numpy(zero_copy_only=False).reshape(shape)
     return arrays

@@ -149,18 +149,16 @@ class SquaredLoss(eqx.Module):
         trained, and for laws that are not smooth.
         """
         self._check_single(student)
-        if self.trained.is_everything or not isinstance(self.law, AbstractEllipsoidal):
-            return math.inf
         return float(self.lipschitz_at(student.inner, student.outer, jnp.asarray(radius)))
 
     # The array forms: what the solvers call, with batches where the law allows them.
 
-    @eqx.filter_jit
+    @jax.jit
     def value_at(self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"]) -> Float[Array, "*b"]:
         """The loss, of arrays."""
         return self.law.energy(w, a, self.teacher.inner, self.teacher.outer)
 
-    @eqx.filter_jit
+    @jax.jit
     def gradient_at(
         self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"]
     ) -> Float[Array, "*b k p"]:
@@ -171,7 +169,7 @@ class SquaredLoss(eqx.Module):
             return slope
         return self.trained.join(slope, self.law.head_slope(w, a, v, b))
 
-    @eqx.filter_jit
+    @jax.jit
     def cell_hessian_at(
         self, w: Float[Array, "k d"], a: Float[Array, " k"]
     ) -> Float[Array, "kp kp"]:
@@ -187,7 +185,7 @@ class SquaredLoss(eqx.Module):
         full = full.at[:, :d, :, d].set(mixed).at[:, d, :, :d].set(jnp.moveaxis(mixed, 2, 0))
         return full.reshape(k * (d + 1), k * (d + 1))
 
-    @eqx.filter_jit
+    @jax.jit
     def product_at(
         self, w: Float[Array, "k d"], a: Float[Array, " k"], x: Float[Array, "k p"]
     ) -> Float[Array, "k p"]:
@@ -195,12 +193,13 @@ class SquaredLoss(eqx.Module):
         slope = lambda theta: self.gradient_at(*self.trained.split(theta, a))  # noqa: E731
         return jax.jvp(slope, (self.trained.join(w, a),), (x,))[1]
 
-    @eqx.filter_jit
+    @jax.jit
     def lipschitz_at(
         self, w: Float[Array, "k d"], a: Float[Array, " k"], radius: Float[Array, ""]
     ) -> Float[Array, ""]:
         """The bound of `hessian_lipschitz`, of arrays."""
-        assert isinstance(self.law, AbstractEllipsoidal)
+        if self.trained.is_everything or not isinstance(self.law, AbstractEllipsoidal):
+            return jnp.asarray(jnp.inf)
         root = self.law.root
         stretch = 1.0 if root is None else jnp.linalg.norm(root, ord=2)
         size = jnp.linalg.norm(self.law.whiten(w), axis=-1)

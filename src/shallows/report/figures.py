@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from shallows.atlas.catalogue import Census, Family
@@ -20,7 +21,8 @@ from shallows.report import scales, sizes
 from shallows.report.shares import Share, percent
 from shallows.report.words import plural, size_title
 
-_STYLE: dict[str, Any] = {
+# `Any`, because the stubs of matplotlib 3.11 list every key and those of 3.9 none.
+_STYLE: Any = {
     "font.family": "DejaVu Sans",  # ships with matplotlib, so figures agree between machines
     "font.size": 8,
     "axes.titlesize": 8,
@@ -49,16 +51,15 @@ def census_figure(census: Census) -> Figure:
     with matplotlib.rc_context(_STYLE):
         if not census.families:
             figure = _figure(7.2, 2.0)
-            figure.text(
-                0.5, 0.5, f"None of {plural(census.starts, 'start')} settled.", ha="center"
-            )
+            figure.text(0.5, 0.5, f"None of {plural(census.starts, 'start')} settled.", ha="center")
             return figure
         shown = census.families[:_MATRICES]
         shape = shown[0].weights.shape
         lower = 1.75 if shape[0] > 0.4 * shape[1] else 1.1
         upper = 0.9 + 0.32 * max(5, min(len(census.families), _BARS + 1))
         figure = _figure(7.2, upper + lower)
-        top, bottom = figure.subfigures(2, 1, height_ratios=[upper, lower])
+        grid = figure.add_gridspec(2, 1, height_ratios=[upper, lower])
+        top, bottom = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
         left, right = top.subplots(1, 2, width_ratios=[1, 1.15])
         _draw_shares(left, census)
         _draw_landscape(right, census)
@@ -86,19 +87,18 @@ def atlas_figure(censuses: Sequence[Census], *, cap: int = 10) -> Figure:
         above = figure.add_subplot(grid[0, :])
         below = [figure.add_subplot(grid[1, column]) for column in (0, 1)]
         base = np.zeros(len(ks))
+        width = step if even else 0.9
         for band in sizes.bands(found, cap):
             height = 100 * np.array(band.shares)
-            width = step if even else 0.9
-            above.bar(
-                places, height, width, bottom=base, color=band.colour, label=band.label, lw=0
-            )
+            # White lines between the bands only, as bars of a hundred sizes touch.
+            above.bar(places, height, width, bottom=base, color=band.colour, label=band.label, lw=0)
+            if base.any():
+                above.hlines(base, places - width / 2, places + width / 2, color="white", lw=0.5)
             base = base + height
         above.set(ylabel="share of starts (%)", ylim=(0, 100))
         above.margins(x=0)
         above.set_title("(a) where the starts ended", loc="left")
-        above.legend(
-            loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, handlelength=1.2
-        )
+        above.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, handlelength=1.2)
 
         mean, error = np.array([sizes.mean_flipped(census) for census in found]).T
         mark = "o-" if len(ks) <= 30 else "-"
@@ -191,7 +191,9 @@ def _draw_shares(axes: Axes, census: Census) -> None:
         )
     axes.set_yticks(places, labels, linespacing=1.05, fontsize=7.5)
     axes.set(xlabel=f"share of {plural(census.starts, 'start')} (%)")
-    axes.set_xlim(0, 1.25 * max(m + h for m, h in zip(middle, high, strict=True)))
+    reach = 1.25 * max(m + h for m, h in zip(middle, high, strict=True))
+    axes.set_xlim(0, reach)
+    axes.set_xticks(scales.percent_ticks(reach))
     axes.set_ylim(max(len(shares), 3) - 0.4, -0.6)
     size = size_title(census.question)
     axes.set_title(f"(a) families{f', {size}' if size else ''}", loc="left")
@@ -199,9 +201,7 @@ def _draw_shares(axes: Axes, census: Census) -> None:
 
 def _draw_landscape(axes: Axes, census: Census) -> None:
     families = [
-        f
-        for f in census.families
-        if math.isfinite(f.loss) and math.isfinite(f.smallest_eigenvalue)
+        f for f in census.families if math.isfinite(f.loss) and math.isfinite(f.smallest_eigenvalue)
     ]
     axes.set(xlabel="loss", ylabel="smallest Hessian eigenvalue")
     axes.set_title("(b) landscape", loc="left")
@@ -230,21 +230,29 @@ def _draw_landscape(axes: Axes, census: Census) -> None:
         reach = 0.1 * abs(middle) if abs(middle) > 1e-12 else 1e-3
         axes.set_xlim(middle - reach, middle + reach)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    for i in sorted(scales.labelled(families, most=_BARS)):
+    for i, side in scales.labelled(families, styles, most=_BARS).items():
         family = families[i]
+        size = math.sqrt(max(12.0, 220 * family.count / largest))
         axes.annotate(
             _text(scales.shortened(family.name, 14)),
             (family.loss, family.smallest_eigenvalue),
-            (0, 4 + 0.5 * math.sqrt(max(12.0, 220 * family.count / largest))),
+            ({"right": -size, "left": size, "center": 0}[side] / 2, 3 + size / 2),
             textcoords="offset points",
-            ha="center",
+            ha={"right": "left", "left": "right", "center": "center"}[side],
+            path_effects=[withStroke(linewidth=2, foreground="white")],
             va="bottom",
             fontsize=7.5,
         )
 
 
 def _draw_matrices(parent: Any, families: Sequence[Family]) -> None:
-    shown = parent.subplots(1, len(families), squeeze=False)[0]
+    # A column for the colour scale, and empty ones to keep few matrices on the left.
+    columns = len(families)
+    empty = [float(_MATRICES - columns)] if columns < _MATRICES else []
+    grid = parent.add_gridspec(
+        1, columns + 1 + len(empty), width_ratios=[1] * columns + [0.06] + empty
+    )
+    shown = [parent.add_subplot(grid[0, column]) for column in range(columns)]
     largest = max((float(np.abs(f.weights).max(initial=0.0)) for f in families), default=1.0) or 1.0
     picture = None
     colours = LinearSegmentedColormap.from_list("weights", list(scales.DIVERGING))
@@ -258,14 +266,16 @@ def _draw_matrices(parent: Any, families: Sequence[Family]) -> None:
             extent=(0.5, d + 0.5, k + 0.5, 0.5),
             interpolation="nearest",
         )
-        axes.set_title(("(c) " if i == 0 else "") + _text(scales.shortened(family.name, 14)))
+        axes.set_title(_text(scales.shortened(family.name, 14)), fontsize=7.5)
         axes.set_xticks(sorted({1, d}))
         axes.set_yticks(sorted({1, k}))
         axes.spines[:].set_visible(True)
-        axes.set_xlabel("input", labelpad=-2)
+        # The words go between the two numbers, where there are two.
+        axes.set_xlabel("input", labelpad=-4 if d > 1 else 2)
         if i == 0:
-            axes.set_ylabel("neuron", labelpad=-2)
-    parent.colorbar(picture, ax=list(shown), label="weight", shrink=0.9, aspect=14, pad=0.01)
+            axes.set_ylabel("neuron", labelpad=-4 if k > 1 else 2)
+    parent.colorbar(picture, cax=parent.add_subplot(grid[0, columns]), label="weight")
+    parent.suptitle("(c) inner weights", x=0.01, ha="left", fontsize=8)
 
 
 def _text(name: str) -> str:

@@ -1,7 +1,14 @@
 "use strict";
 (() => {
   const coarse = window.matchMedia("(pointer: coarse)").matches;
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const config = {
+    responsive: true, displaylogo: false,
+    // plotly.js 4 offers by default to upload the figure; nothing leaves this page.
+    showSendToCloud: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "sendChartToCloud"],
+    // A touch screen shows the buttons always, on top of the legends; there one pinches.
+    displayModeBar: coarse ? false : "hover",
+  };
   const all = (selector) => Array.from(document.querySelectorAll(selector));
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
@@ -13,9 +20,16 @@
     const plot = document_.plots[div.dataset.plot];
     for (const trace of plot.data) {
       // The matrix is in the page once, for the picture and for the copy button.
-      if (trace.type === "heatmap") trace.z = document_.family.weights;
+      if (trace.type !== "heatmap") continue;
+      trace.z = document_.family.weights;
+      const [k, d] = [trace.z.length, trace.z[0].length];
+      const side = (div.clientWidth - 120) / d;
+      // Numbers only where they fit; square cells leave no room above and below.
+      if (side < 32) delete trace.texttemplate;
+      plot.layout.height = Math.max(150, Math.min(plot.layout.height, side * k + 70));
+      div.style.height = `${plot.layout.height}px`;
     }
-    // On a touch screen a drag scrolls the page; zooming stays in the buttons of the figure.
+    // On a touch screen a drag scrolls the page.
     if (coarse) plot.layout.dragmode = false;
     Plotly.newPlot(div, plot.data, plot.layout, config);
   }

@@ -2,6 +2,7 @@
 
 import importlib.resources
 import json
+import math
 import os
 import re
 import tempfile
@@ -13,7 +14,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from shallows.atlas.catalogue import Census, Family
-from shallows.report import plots, sizes, words
+from shallows.report import plots, scales, sizes, words
 from shallows.report.shares import Share
 
 SECTIONS = 30
@@ -61,7 +62,7 @@ def write_report(
     return _write(
         "census.html.j2",
         path,
-        title=f"Census of critical points{': ' + size if size else ''}",
+        title="Census of critical points" + (f": {size}" if size else ""),
         census=census,
         question=words.question_sentence(census),
         answer=words.answer_sentence(census),
@@ -72,6 +73,7 @@ def write_report(
         sections=sections,
         open=OPEN,
         plots=share_plots,
+        has_global=words.global_share(census).count > 0,
         command=command,
         store=store if store is not None else census.provenance.get("store"),
         facts=_facts({"question": census.question, "provenance": census.provenance}),
@@ -163,7 +165,7 @@ def _section(i: int, family: Family, census: Census, *, with_weights: bool) -> d
         payload["family"] = {
             "name": family.name,
             "isotropy": family.isotropy,
-            "loss": family.loss,
+            "loss": family.loss if math.isfinite(family.loss) else None,
             "weights": family.weights.tolist(),
             "outer": family.outer.tolist(),
         }
@@ -249,6 +251,8 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "significant": words.significant,
         "scientific": words.scientific,
+        "exact": words.exact,
+        "shortened": scales.shortened,
         "large": words.large,
         "plural": words.plural,
         "duration": words.duration,

@@ -7,6 +7,7 @@ census took to read. The tests validate every figure built here against plotly's
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,9 @@ _POINTS = 400
 def landscape_plot(census: Census) -> Plot:
     """Loss against smallest Hessian eigenvalue, one point per family."""
     families = _drawable(census)
-    styles = scales.isotropies(families)
-    named = scales.labelled(families)
+    # Of all families, also those that cannot be drawn here: the colours of the other figure.
+    styles = scales.isotropies(census.families)
+    named = scales.labelled(families, styles)
     largest = max(family.count for family in families)
     groups: dict[str, list[int]] = {}
     for i, family in enumerate(families):
@@ -42,8 +44,8 @@ def landscape_plot(census: Census) -> Plot:
                 "name": _isotropy(group),
                 "x": [_number(families[i].loss) for i in members],
                 "y": [_number(families[i].smallest_eigenvalue) for i in members],
-                "text": [_name(families[i]) if i in named else "" for i in members],
-                "textposition": "top center",
+                "text": [_name(families[i], 14) if i in named else "" for i in members],
+                "textposition": [f"top {named.get(i, 'center')}" for i in members],
                 "textfont": {"size": 12},
                 "hovertext": [_hover(families[i], census) for i in members],
                 "hoverinfo": "text",
@@ -126,6 +128,7 @@ def shares_plot(census: Census) -> Plot:
         xaxis={
             "title": {"text": "share of all starts (%)"},
             "range": [0, reach * 1.22],
+            "tickvals": scales.percent_ticks(reach * 1.22),
             "zeroline": False,
         },
         yaxis={
@@ -148,7 +151,7 @@ def shares_plot(census: Census) -> Plot:
             }
             for i, (share, high) in enumerate(zip(shares, highs, strict=True))
         ],
-        margin={"l": 60, "r": 16, "t": 12, "b": 56},
+        margin={"l": 60, "r": 52, "t": 12, "b": 56},
     )
     return {"data": [trace], "layout": layout}
 
@@ -241,7 +244,7 @@ def spectrum_plot(family: Family) -> Plot:
         xaxis={
             "title": {"text": "Hessian eigenvalue"},
             "type": "log" if is_log else "linear",
-            **({"dtick": "D2"} if is_log else {}),
+            **(_decades([level.eigenvalue for level in levels]) if is_log else {}),
             "zeroline": not is_log,
             "zerolinecolor": "#222222",
         },
@@ -332,6 +335,7 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
     even = sizes.is_evenly_spaced(ks)
     places: list[int] = ks if even else list(range(len(ks)))
     width = (ks[1] - ks[0] if len(ks) > 1 else 1) if even else 0.9
+    border = 0.5 if len(ks) <= 40 else 0
     traces: list[Plot] = [
         {
             "type": "bar",
@@ -339,7 +343,7 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
             "x": places,
             "y": [_number(100 * share) for share in band.shares],
             "width": width,
-            "marker": {"color": band.colour, "line": {"width": 0}},
+            "marker": {"color": band.colour, "line": {"width": border, "color": "#ffffff"}},
             "customdata": ks,
             "hovertemplate": f"k = %{{customdata}}<br>{band.label}: %{{y:.1f}} %<extra></extra>",
         }
@@ -349,19 +353,20 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
     lines = [
         ("mean flipped", "y2", [m for m, _ in means], [2 * e for _, e in means], scales.BLUE),
         (
-            "mean loss, not global",
+            "loss, not global",
             "y3",
             [sizes.mean_loss(c, spurious=True) for c in found],
             None,
             scales.VERMILLION,
         ),
-        ("mean loss, all settled", "y3", [sizes.mean_loss(c) for c in found], None, "#222222"),
+        ("loss, all settled", "y3", [sizes.mean_loss(c) for c in found], None, "#222222"),
     ]
     for i, (label, axis, values, errors, colour) in enumerate(lines):
         trace: Plot = {
             "type": "scatter",
             "mode": "lines+markers",
             "name": label,
+            "showlegend": axis == "y3",
             "x": places,
             "y": [_number(v) for v in values],
             "yaxis": axis,
@@ -373,16 +378,21 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
         if errors is not None:
             trace["error_y"] = {"type": "data", "array": [_number(e) for e in errors], "width": 3}
         traces.append(trace)
-    axis = {"automargin": True, "gridcolor": "#e4e4e4", "rangemode": "tozero"}
+    small: Plot = {"automargin": True, "gridcolor": "#e4e4e4", "rangemode": "tozero"}
     ticks = {} if even and len(ks) > 12 else {"tickvals": places, "ticktext": [str(k) for k in ks]}
     layout = _layout(
         height=860,
         barmode="stack",
         bargap=0,
-        xaxis={"title": {"text": "k (student neurons)"}, "anchor": "y3", "zeroline": False, **ticks},
+        xaxis={
+            "title": {"text": "k (student neurons)"},
+            "anchor": "y3",
+            "zeroline": False,
+            **ticks,
+        },
         yaxis={"title": {"text": "share of starts (%)"}, "domain": [0.5, 1], "range": [0, 100]},
-        yaxis2={"title": {"text": "mean flipped"}, "domain": [0.25, 0.45], **axis},
-        yaxis3={"title": {"text": "loss"}, "domain": [0, 0.2], **axis},
+        yaxis2={"title": {"text": "mean flipped"}, "domain": [0.25, 0.45], **small},
+        yaxis3={"title": {"text": "loss"}, "domain": [0, 0.2], **small},
         legend={**_LEGEND_BELOW, "traceorder": "normal"},
         showlegend=True,
         margin={"l": 64, "r": 16, "t": 16, "b": 60},
@@ -390,10 +400,12 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
     return {"data": traces, "layout": layout}
 
 
-_LEGEND_BELOW = {
+_LEGEND_BELOW: Plot = {
     "orientation": "h",
     "x": 0,
     "xanchor": "left",
+    "xref": "container",
+    "font": {"size": 12},
     "y": 0,
     "yanchor": "bottom",
     "yref": "container",
@@ -401,7 +413,12 @@ _LEGEND_BELOW = {
 
 
 def _layout(height: int, xaxis: Plot, yaxis: Plot, **rest: Any) -> Plot:
-    axis = {"automargin": True, "gridcolor": "#e4e4e4", "ticks": "outside", "tickcolor": "#888888"}
+    axis: Plot = {
+        "automargin": True,
+        "gridcolor": "#e4e4e4",
+        "ticks": "outside",
+        "tickcolor": "#888888",
+    }
     return {
         "height": height,
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},
@@ -428,19 +445,21 @@ def has_landscape(census: Census) -> bool:
     return bool(_drawable(census))
 
 
-def _name(family: Family) -> str:
+def _name(family: Family, most: int = 22) -> str:
     # plotly reads a subset of HTML in every text, so text is escaped for it as well.
-    return html.escape(scales.shortened(family.name))
+    return html.escape(scales.shortened(family.name, most))
 
 
 def _isotropy(isotropy: str) -> str:
-    return html.escape(isotropy)
+    lowered = re.sub(r"(?<=S)(\d+)", r"<sub>\1</sub>", html.escape(isotropy))
+    # A name that is cut in the middle of an element would show it.
+    return lowered if len(isotropy) <= 40 else html.escape(scales.shortened(isotropy, 40))
 
 
 def _hover(family: Family, census: Census) -> str:
     lines = [
         f"<b>{html.escape(scales.shortened(family.name, 60))}</b>",
-        f"isotropy {html.escape(scales.shortened(family.isotropy, 60))}",
+        f"isotropy {_isotropy(family.isotropy)}",
         f"{plural(family.flipped, 'flipped neuron')}",
         f"{family.count} of {census.starts} starts",
         f"{Share(family.count, census.starts)}",
@@ -458,7 +477,21 @@ def _integers(count: int) -> Plot:
     return {"tick0": start, "dtick": step, "ticks": "", "tickformat": "d"}
 
 
-def _padded(values: Sequence[float], share: float) -> list[float]:
+def _decades(values: Sequence[float | int]) -> Plot:
+    # plotly writes bare 2 and 5 between the decades of a logarithmic axis, read as 2 and 5.
+    first, last = (math.floor(math.log10(bound)) for bound in (min(values), max(values)))
+    steps = (1, 2, 5) if last - first < 3 else (1,)
+    ticks = [_rounded(step * 10.0**p) for p in range(first, last + 2) for step in steps]
+    low, high = math.log10(min(values)), math.log10(max(values))
+    pad = 0.06 * (high - low) or 0.2
+    return {
+        "range": [low - pad, high + pad],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
+    }
+
+
+def _padded(values: Sequence[float | int], share: float) -> list[float]:
     # A census with one family, or with all losses at 1e-29, still gets a visible axis.
     low, high = min(values), max(values)
     pad = share * (high - low) or share * abs(high) or share
@@ -467,10 +500,10 @@ def _padded(values: Sequence[float], share: float) -> list[float]:
     return [low - pad, high + pad]
 
 
-def _number(value: float, digits: int = 12) -> float | None:
+def _number(value: float | int, digits: int = 12) -> float | None:
     # JSON knows neither NaN nor infinity; plotly leaves a gap at null.
     return _rounded(value, digits) if math.isfinite(value) else None
 
 
-def _rounded(value: float, digits: int = 12) -> float:
+def _rounded(value: float | int, digits: int = 12) -> float:
     return float(f"{float(value):.{digits}g}")

@@ -21,8 +21,8 @@ DIVERGING = (
 )
 """Blue – white – red: distinguishable without red–green vision, white at zero."""
 
-# Cividis, dark to light, sampled: ordered by lightness for every kind of colour vision.
-_RAMP = ("#00224e", "#35456c", "#666970", "#948e77", "#c8b866", "#fee838")
+# Viridis, dark to light, sampled: ordered by lightness for every kind of colour vision.
+_RAMP = ("#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725")
 
 FLOOR = 1e-16
 """Below this a loss of order one is rounding; logarithmic axes stop here."""
@@ -53,7 +53,7 @@ def group_of(isotropy: str, styles: dict[str, tuple[str, str, str]]) -> str:
     return OTHERS if styles[isotropy][0] == LIGHT else isotropy
 
 
-def ramp(position: float) -> str:
+def ramp(position: float | int) -> str:
     """A colour of the sequential scale, dark at 0 and light at 1."""
     place = min(max(position, 0.0), 1.0) * (len(_RAMP) - 1)
     i = min(int(place), len(_RAMP) - 2)
@@ -65,11 +65,13 @@ def ramp(position: float) -> str:
     return "#" + "".join(f"{min(channel, 255):02x}" for channel in mixed)
 
 
-def labelled(families: Sequence[Family], most: int = 10) -> set[int]:
-    """Which points of the loss–eigenvalue plane carry their name.
+def labelled(
+    families: Sequence[Family], styles: dict[str, tuple[str, str, str]], most: int = 10
+) -> dict[int, str]:
+    """Which points of the loss–eigenvalue plane carry their name, and on which side.
 
     The most frequent first; a name that would run into one already placed is left to the
-    table and to hovering.
+    table and to hovering. Near an edge of the plane a name points inwards.
     """
     spans = [
         (min(values), (max(values) - min(values)) or 1.0)
@@ -78,7 +80,8 @@ def labelled(families: Sequence[Family], most: int = 10) -> set[int]:
             [*(family.smallest_eigenvalue for family in families), 0.0],
         )
     ]
-    chosen: dict[int, tuple[float, float]] = {}
+    chosen: dict[int, tuple[float, float, float]] = {}
+    sides: dict[int, str] = {}
     for i, family in enumerate(families):
         x, y = (
             (value - low) / span
@@ -86,11 +89,23 @@ def labelled(families: Sequence[Family], most: int = 10) -> set[int]:
                 (family.loss, family.smallest_eigenvalue), spans, strict=True
             )
         )
-        if len(chosen) < most and all(
-            abs(x - u) > 0.16 or abs(y - v) > 0.08 for u, v in chosen.values()
+        # Half the width of the name on the narrowest figure, as a share of the span.
+        half = 0.0125 * len(shortened(family.name, 14))
+        sides[i] = "right" if x < half else "left" if x > 1 - half else "center"
+        x += {"right": half, "left": -half, "center": 0.0}[sides[i]]
+        if (
+            len(chosen) < most
+            and group_of(family.isotropy, styles) != OTHERS
+            and all(abs(x - u) > half + w or abs(y - v) > 0.09 for u, v, w in chosen.values())
         ):
-            chosen[i] = (x, y)
-    return set(chosen)
+            chosen[i] = (x, y, half)
+    return {i: sides[i] for i in chosen}
+
+
+def percent_ticks(reach: float | int) -> list[float | int]:
+    """Ticks of an axis of percentages that may extend beyond 100, which no share does."""
+    step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20) if s >= reach / 7 or s == 20)
+    return [i * step for i in range(int(min(reach, 100) / step + 1e-9) + 1)]
 
 
 def shortened(name: str, most: int = 22) -> str:

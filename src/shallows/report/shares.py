@@ -5,7 +5,9 @@ import math
 import statistics
 
 
-def wilson_interval(count: int, total: int, *, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(
+    count: int, total: int, *, confidence: float | int = 0.95
+) -> tuple[float, float]:
     r"""The Wilson score interval of a binomial share.
 
     With $\hat p$ = count/total, $n$ = total and $z$ the normal quantile of the confidence,
@@ -63,6 +65,6 @@ class Share:
         return f"{percent(self.fraction)} % [{percent(low)}, {percent(high)}]"
 
 
-def percent(fraction: float) -> str:
+def percent(fraction: float | int) -> str:
     """A fraction in percent with one decimal, without the sign, e.g. `65.1`."""
     return f"{100 * fraction:.1f}"

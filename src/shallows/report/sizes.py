@@ -1,6 +1,7 @@
 """A range of sizes as series: what the census says, as a function of the number of neurons."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -45,7 +46,8 @@ def neurons(census: Census) -> int:
 def bands(censuses: Sequence[Census], cap: int = 10) -> list[Band]:
     """Shares of all starts: global, then 0, 1, 2, … flipped neurons, then unsettled.
 
-    **Convention.** `cap` and more flipped neurons share one band. Bands that are empty at
+    **Convention.** `cap` and more flipped neurons share one band; "0 flipped" are the points
+    without a flipped neuron that are not the global minimum. Bands that are empty at
     every size are left out. At every size the shares add up to one.
     """
     if cap < 1:
@@ -62,7 +64,7 @@ def bands(censuses: Sequence[Census], cap: int = 10) -> list[Band]:
 
     found = [
         Band(
-            "global minimum",
+            "global",
             scales.VERMILLION,
             tuple(
                 sum(f.count for f in census.families if is_global(f)) / census.starts
@@ -71,9 +73,9 @@ def bands(censuses: Sequence[Census], cap: int = 10) -> list[Band]:
         )
     ]
     for p in range(last + 1):
-        label = "0 flipped, not global" if p == 0 else f"{p} flipped"
+        label = "0 flipped" if p == 0 else f"{p} flipped"
         if p == last and top > cap:
-            label = f"{p} or more flipped"
+            label = f"≥ {p} flipped"
         colour = scales.PURPLE if p == 0 else scales.ramp((p - 1) / max(last - 1, 1))
         found.append(Band(label, colour, tuple(share(census, p) for census in censuses)))
     rest = tuple(
@@ -107,5 +109,5 @@ def worst_gradient(census: Census) -> float:
 
 def is_evenly_spaced(sizes: Sequence[int]) -> bool:
     """Whether the sizes may be drawn to scale as bars that touch."""
-    steps = {b - a for a, b in zip(sizes, sizes[1:], strict=False)}
+    steps = {b - a for a, b in itertools.pairwise(sizes)}
     return len(steps) <= 1 and 0 not in steps

@@ -15,12 +15,17 @@ _OPTIMISERS = {
 }
 
 
-def significant(number: float, digits: int = 8) -> str:
+def significant(number: float | int, digits: int = 8) -> str:
     """A number with so many significant digits; `not computed` where it is not a number."""
     return f"{number:.{digits}g}" if math.isfinite(number) else "not computed"
 
 
-def scientific(number: float) -> str:
+def exact(number: float | int) -> str:
+    """The shortest decimal that reads back as this number."""
+    return repr(float(number)) if math.isfinite(number) else "not computed"
+
+
+def scientific(number: float | int) -> str:
     """A small number by its size, e.g. `8.3e-13`."""
     return f"{number:.1e}" if math.isfinite(number) else "not computed"
 
@@ -39,7 +44,7 @@ def large(number: int) -> str:
     return f"≈ {10**mantissa:.3f}e{exponent:.0f}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | int) -> str:
     """A computing time in the unit a human would choose."""
     if seconds < 120:
         return f"{seconds:.3g} s"
@@ -94,9 +99,9 @@ def question_sentence(census: Census) -> str:
         asked += f" with step {_short(question['step'])}"
     asked += f" find from {plural(census.starts, 'random start')}"
     if question.get("neurons") is not None:
-        asked += f", when {plural(question['neurons'], 'student neuron')} (k) "
-        asked += "learns" if question["neurons"] == 1 else "learn"
-        asked += f" {plural(question['inputs'], 'input')} (d)" if "inputs" in question else ""
+        asked += f", with k = {plural(question['neurons'], 'student neuron')}"
+        if question.get("inputs") is not None:
+            asked += f" and d = {plural(question['inputs'], 'input')}"
     # What is a description rather than a number is quoted as the library words it.
     details = [
         f"{label} {_short(question[key])}"

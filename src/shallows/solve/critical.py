@@ -2,15 +2,23 @@ r"""Critical points: Newton's method, and the test that it ends where the flow w
 
 import dataclasses
 import enum
+import functools
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
+import threadpoolctl
+from jaxtyping import Float
 
 from shallows.landscape import SquaredLoss
 from shallows.model import Network
 from shallows.solve.methods import AbstractMethod, GradientFlow, positive
+
+
+# Gradient norm below which a run that the Lipschitz bound cannot trap gets the second test.
+_SLOW = 3e-6
 
 
 class NewtonOutcome(enum.Enum):
@@ -41,7 +49,9 @@ class Newton(eqx.Module):
     r = μ/(2B) the Hessian is at least μ/2, so the gradient flow from θ cannot leave the ball
     (its length is at most 2|g|/μ ≤ r/2), neither can descent with a step below 2/λ_max, and there is
     one critical point in it, a minimum. Newton's limit is accepted only if it lies in the ball.
-    The test is the Kantorovich one, in floating point: evidence, not a proof.
+    Where the smallest eigenvalue is so small that this would take very long, a second test, the
+    affine-invariant form of the first, compares the Hessians at the limit, at the start and
+    opposite of it. Both are Kantorovich tests in floating point: evidence, not proofs.
 
     With `basin=False` it is the plain iteration and may find any critical point, saddles
     included.
@@ -101,57 +111,103 @@ def critical_point(
 
 
 def _newton(loss, start, how, flow, pace) -> CriticalPoint:
-    heads = start.outer
-    theta = first = np.asarray(loss.trained.join(start.inner, heads))
-    slope = _slope(loss, theta, heads)
-    scale = max(1.0, float(np.linalg.norm(first)))
+    theta = np.asarray(loss.trained.join(start.inner, start.outer))
+    heads = np.asarray(start.outer)
+    end, outcome, size, steps = polish(loss, theta, heads, how, flow, pace)
+    student = Network(*loss.trained.split(jnp.asarray(end), heads))
+    return CriticalPoint(student, outcome, size, steps, float(np.linalg.norm(end - theta)))
 
-    def result(outcome, steps):
-        w, a = loss.trained.split(jnp.asarray(theta), heads)
-        size = float(np.linalg.norm(slope))
-        return CriticalPoint(
-            Network(w, a), outcome, size, steps, float(np.linalg.norm(theta - first))
-        )
+
+def polish(
+    loss: SquaredLoss,
+    theta: Float[np.ndarray, "k p"],
+    heads: Float[np.ndarray, " k"],
+    how: Newton,
+    flow: AbstractMethod,
+    pace: float,
+) -> tuple[Float[np.ndarray, "k p"], NewtonOutcome, float, int]:
+    """`critical_point` on arrays: the end, the outcome, the gradient norm there, the steps."""
+    # BLAS's own threads would wait for, and on, XLA's: 20 ms for a factorisation of 1 ms.
+    with _blas().limit(limits=1, user_api="blas"):
+        return _polish(loss, theta, heads, how, flow, pace)
+
+
+@functools.cache
+def _blas():
+    return threadpoolctl.ThreadpoolController()
+
+
+def _polish(loss, theta, heads, how, flow, pace):
+    first, slope = theta, _slope(loss, theta, heads)
+    tolerance = how.tolerance * max(1.0, float(np.linalg.norm(theta)))
+
+    def stopped(outcome, steps):
+        return theta, outcome, float(np.linalg.norm(slope)), steps
 
     if not loss.law.is_smooth:
-        return result(NewtonOutcome.at_kink, 0)
-    radius = np.inf
-    solve = None
-    if how.basin:
-        trap = _trap(loss, start, slope, flow, pace)
-        if trap is None:
-            return result(NewtonOutcome.outside_basin, 0)
+        return stopped(NewtonOutcome.at_kink, 0)
+    if not how.basin:
+        return _iterate(loss, first, heads, how, tolerance, None, np.inf)
+    trap = _trap(loss, first, heads, slope, flow, pace)
+    if trap is not None:
         radius, solve = trap
+        return _iterate(loss, first, heads, how, tolerance, solve, radius)
+    if float(np.linalg.norm(slope)) <= _SLOW:
+        found = _iterate(loss, first, heads, how, tolerance, None, np.inf)
+        if found[1] is NewtonOutcome.converged and _is_bowl(
+            loss, first, found[0], heads, flow, pace
+        ):
+            return found
+    return stopped(NewtonOutcome.outside_basin, 0)
 
+
+def _iterate(loss, first, heads, how, tolerance, solve, radius):
+    """Newton's iteration with a factorised Hessian that is renewed when it gains too little."""
+    theta, slope = first, _slope(loss, first, heads)
     previous = np.inf
     for steps in range(how.max_steps + 1):
-        size = np.linalg.norm(slope)
+        size = float(np.linalg.norm(slope))
         if not np.isfinite(size):
-            return result(NewtonOutcome.at_kink, steps)
-        if size <= how.tolerance * scale:
-            return result(NewtonOutcome.converged, steps)
-        # The factorised Hessian serves as long as it gains a factor 30 a step.
+            return first, NewtonOutcome.at_kink, size, steps
+        if size <= tolerance:
+            return theta, NewtonOutcome.converged, size, steps
         if solve is None or size > previous / 30:
             solve = _solver(loss, theta, heads)
             if solve is None:
-                return result(NewtonOutcome.singular, steps)
+                return theta, NewtonOutcome.singular, size, steps
         previous = size
         theta = theta - solve(slope)
         slope = _slope(loss, theta, heads)
         if np.linalg.norm(theta - first) > radius:
-            theta, slope = first, _slope(loss, first, heads)
-            return result(NewtonOutcome.outside_basin, steps)
-    return result(NewtonOutcome.out_of_steps, how.max_steps)
+            return first, NewtonOutcome.outside_basin, size, steps
+    return theta, NewtonOutcome.out_of_steps, size, how.max_steps
 
 
 def _slope(loss, theta, heads):
-    return np.asarray(loss.gradient_at(*loss.trained.split(jnp.asarray(theta), heads)))
+    return np.asarray(_slope_at(loss, theta, heads))
+
+
+@jax.jit
+def _slope_at(loss, theta, heads):
+    return loss.gradient_at(*loss.trained.split(theta, heads))
+
+
+@jax.jit
+def _hessian_at(loss, theta, heads):
+    return loss.cell_hessian_at(*loss.trained.split(theta, heads))
+
+
+@jax.jit
+def _bound_at(loss, theta, heads):
+    """How far to look around θ, and the Lipschitz constant of the Hessian that far."""
+    w, a = loss.trained.split(theta, heads)
+    reach = 0.05 * jnp.min(jnp.linalg.norm(w, axis=-1))
+    return reach, loss.lipschitz_at(w, a, reach)
 
 
 def _solver(loss, theta, heads):
-    hessian = np.asarray(loss.cell_hessian_at(*loss.trained.split(jnp.asarray(theta), heads)))
     try:
-        factor = scipy.linalg.lu_factor(hessian, check_finite=False)
+        factor = scipy.linalg.lu_factor(_hessian_at(loss, theta, heads), check_finite=False)
     except (ValueError, scipy.linalg.LinAlgError):
         return None
     pivots = np.abs(np.diag(factor[0]))
@@ -160,29 +216,52 @@ def _solver(loss, theta, heads):
     return lambda g: scipy.linalg.lu_solve(factor, g.ravel(), check_finite=False).reshape(g.shape)
 
 
-def _trap(loss, start, slope, flow, pace):
+def _trap(loss, theta, heads, slope, flow, pace):
     """The radius of the trapping bowl and a solver for the Hessian in it, or None."""
-    w, heads = start.inner, start.outer
-    reach = 0.05 * float(jnp.min(jnp.linalg.norm(w, axis=-1)))
-    bound = loss.hessian_lipschitz(start, reach)
-    size = float(np.linalg.norm(slope))
-    least = np.sqrt(8 * bound * size)
+    reach, bound = (float(x) for x in _bound_at(loss, theta, heads))
+    least = np.sqrt(8 * bound * np.linalg.norm(slope))
     radius = least / (2 * bound)
     if not radius <= reach:
         return None
-    hessian = np.array(loss.cell_hessian_at(w, heads))
-    identity = np.arange(len(hessian))
-    hessian[identity, identity] -= least
-    try:
-        scipy.linalg.cholesky(hessian, lower=True, check_finite=False)
-    except scipy.linalg.LinAlgError:
-        return None
-    hessian[identity, identity] += least
-    if not flow.keeps(pace, _largest(hessian)):
+    hessian = np.array(_hessian_at(loss, theta, heads))
+    if not _is_above(hessian, least) or not flow.keeps(pace, _largest(hessian)):
         return None
     factor = scipy.linalg.cho_factor(hessian, lower=True, check_finite=False)
     solve = lambda g: scipy.linalg.cho_solve(factor, g.ravel(), check_finite=False)  # noqa: E731
     return radius, lambda g: solve(g).reshape(g.shape)
+
+
+def _is_bowl(loss, start, end, heads, flow, pace):
+    """Whether the Hessian at the start, and opposite of it, is like that at the end.
+
+    Relative to the Hessian at the end it may differ by a quarter. Were that so on the whole
+    ellipsoid that the start lies on, no descent could leave it; the two ends of the axis that
+    a slow run creeps along are where it fails first.
+    """
+    hessian = np.asarray(_hessian_at(loss, end, heads))
+    if not _is_above(hessian, 0.0) or not flow.keeps(pace, _largest(hessian)):
+        return False
+    factor = scipy.linalg.cholesky(hessian, lower=True, check_finite=False)
+    solve = functools.partial(scipy.linalg.solve_triangular, factor, lower=True, check_finite=False)
+    for point in (start, 2 * end - start):
+        change = np.asarray(_hessian_at(loss, point, heads)) - hessian
+        x = (start - end).ravel() @ factor  # the axis itself, in the Hessian's metric
+        for _ in range(20):
+            x = solve(change @ solve(x / np.linalg.norm(x), trans="T"))
+        if not np.linalg.norm(x) <= 0.25:
+            return False
+    return True
+
+
+def _is_above(matrix, bound):
+    """Whether every eigenvalue of a symmetric matrix exceeds `bound`."""
+    shifted = matrix.copy()
+    shifted[np.diag_indices_from(shifted)] -= bound
+    try:
+        scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+    except scipy.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _largest(hessian):

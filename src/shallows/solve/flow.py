@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from shallows.landscape import SquaredLoss
 from shallows.model import Network
-from shallows.solve.critical import Newton, NewtonOutcome, critical_point
+from shallows.solve.critical import Newton, NewtonOutcome, polish
 from shallows.solve.methods import AbstractMethod, GradientFlow, State, positive
 
 
@@ -78,14 +78,14 @@ def trajectory(
     method: AbstractMethod | None = None,
     *,
     tolerance: float = 1e-12,
-    polish: bool = True,
+    newton: bool = True,
     key: Key[Array, ""] | None = None,
     lanes: int | None = None,
 ) -> Trajectory:
     r"""Train a student, or each of a batch, until its gradient norm is below `tolerance`.
 
     **Method.** `GradientFlow()`, `GradientDescent(step)` or `StochasticDescent(…)`, exact in the
-    law's closed form. With `polish`, Newton's method finishes a run as soon as it is trapped in
+    law's closed form. With `newton`, Newton's method finishes a run as soon as it is trapped in
     a bowl that holds one minimum (see `Newton`), so that it ends where it would have ended.
 
     **Determinism.** A start's result depends on the start, the method and its key alone, not on
@@ -105,7 +105,7 @@ def trajectory(
         )
     keys = jax.random.split(jax.random.key(0) if key is None else key, len(inner))
     runs = endpoints(
-        loss, inner, outer, method, keys=keys, tolerance=tolerance, polish=polish, lanes=lanes
+        loss, inner, outer, method, keys=keys, tolerance=tolerance, newton=newton, lanes=lanes
     )
     ends = sorted(runs, key=lambda end: end.start)
     w, a = np.stack([e.inner for e in ends]), np.stack([e.outer for e in ends])
@@ -127,7 +127,7 @@ def endpoints(
     *,
     keys: Key[Array, " n"],
     tolerance: float = 1e-12,
-    polish: bool = True,
+    newton: bool = True,
     lanes: int | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> Iterator[Endpoint]:
@@ -142,7 +142,7 @@ def endpoints(
     width = _lanes(theta) if lanes is None else min(lanes, len(theta))
     begun = _begun(loss, how, theta, outer, keys, width)
     stride = _CHUNK.get(type(how).__name__, _STRIDE)
-    polish = polish and loss.law.is_smooth and theta[0].size <= _DENSE
+    newton = newton and loss.law.is_smooth and theta[0].size <= _DENSE
 
     waiting = iter(range(width, len(theta)))
     where = np.arange(width)  # the start that each lane follows; -1 when there is none left
@@ -159,7 +159,7 @@ def endpoints(
         for lane in np.flatnonzero(where >= 0):
             one = jax.tree.map(lambda leaf, lane=lane: leaf[lane], now)
             end = None
-            if polish and size[lane] < hurdle[lane]:
+            if newton and size[lane] < hurdle[lane]:
                 hurdle[lane] = size[lane] / 8
                 end = _polished(loss, how, one, int(where[lane]))
             if end is None:
@@ -234,7 +234,7 @@ def _lanes(theta) -> int:
 
 def _narrower(width: int, alive: int) -> int:
     """How many lanes to go on with: fewer only if that saves three quarters of the work."""
-    while width >= 8 and alive <= width // 4:
+    while width >= 16 and alive <= width // 4:
         width //= 4
     return width
 
@@ -250,15 +250,10 @@ def _begun(loss, how, theta, outer, keys, width) -> State:
 
 
 def _polished(loss, how, one, number) -> Endpoint | None:
-    w, a = loss.trained.split(jnp.asarray(one.theta), jnp.asarray(one.heads))
-    point = critical_point(
-        loss, Network(w, a), Newton(), along=how, pace=float(one.pace), throw=False
-    )
-    if point.outcome is not NewtonOutcome.converged:
+    theta, outcome, size, _ = polish(loss, one.theta, one.heads, Newton(), how, float(one.pace))
+    if outcome is not NewtonOutcome.converged:
         return None
-    return _endpoint(
-        loss, one, number, point.student, Outcome.settled, point.gradient_norm, polished=True
-    )
+    return _endpoint(loss, one, number, theta, Outcome.settled, size, polished=True)
 
 
 def _ended(loss, how, one, number, size, tolerance) -> Endpoint | None:
@@ -273,17 +268,17 @@ def _ended(loss, how, one, number, size, tolerance) -> Endpoint | None:
     else:
         return None
     theta = np.nan_to_num(one.theta, nan=0.0, posinf=0.0, neginf=0.0)
-    w, a = loss.trained.split(jnp.asarray(theta), jnp.asarray(one.heads))
-    return _endpoint(loss, one, number, Network(w, a), outcome, size, polished=False)
+    return _endpoint(loss, one, number, theta, outcome, size, polished=False)
 
 
-def _endpoint(loss, one, number, student, outcome, size, *, polished) -> Endpoint:
+def _endpoint(loss, one, number, theta, outcome, size, *, polished) -> Endpoint:
+    w, a = (np.asarray(x) for x in loss.trained.split(theta, one.heads))
     return Endpoint(
         start=number,
-        inner=np.asarray(student.inner),
-        outer=np.asarray(student.outer),
+        inner=w,
+        outer=a,
         outcome=outcome,
-        loss=float(loss.value_at(student.inner, student.outer)),
+        loss=float(loss.value_at(w, a)),
         gradient_norm=float(size),
         steps=int(one.steps),
         time=float(one.time),

@@ -63,7 +63,7 @@ def _slope(loss, theta, heads):
     return loss.gradient_at(*loss.trained.split(theta, heads))
 
 
-@eqx.filter_jit
+@jax.jit
 def _rest(loss, theta, heads, pace):
     lanes = theta.shape[0]
     return State(
@@ -102,7 +102,7 @@ class GradientDescent(AbstractMethod):
         return pace * stiffness <= 2
 
 
-@eqx.filter_jit
+@jax.jit
 def _descend(loss, state, steps):
     def step(_, carry):
         theta, slope = carry
@@ -161,7 +161,7 @@ class StochasticDescent(AbstractMethod):
         return pace * stiffness <= 2
 
 
-@eqx.filter_jit
+@jax.jit
 def _wander(loss, minibatch, theta, heads, keys, step, number):
     shape = minibatch.law.points.shape
 
@@ -221,7 +221,7 @@ _STAGES = (
 _ERROR = (71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
 
-@eqx.filter_jit
+@jax.jit
 def _flow(loss, state, steps, tolerance):
     heads = state.heads
 

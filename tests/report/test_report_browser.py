@@ -1,0 +1,214 @@
+"""The pages in a real browser: Debian's Chromium, driven by playwright, without a network."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from catalogues import many_families, nothing_settled, range_of_sizes, rectangular, reference_census
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from shallows.report import write_atlas_report, write_report
+
+BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+COMMAND = "shallows census -d 10 -k 10 --starts 1000 --seed 0 --optimiser gd --out runs/" + "x" * 99
+PHONE, DESK = (390, 844), (1280, 800)
+UNDRAWN = """() => [...document.querySelectorAll('.plot')]
+    .filter(div => !div.querySelector('svg.main-svg')).length"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    binary = next(filter(None, map(shutil.which, BINARIES)), None)
+    if binary is None:
+        pytest.skip(f"no browser: none of {', '.join(BINARIES)} is installed")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=binary, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@contextmanager
+def opened(browser: Browser, path, size=DESK, fragment="") -> Iterator[Page]:
+    """A page on disk, without a network; anything that goes wrong on it fails the test."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        has_touch=size == PHONE,
+        is_mobile=size == PHONE,
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    context.set_offline(True)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else wrong.append(r.url),
+    )
+    page.goto(path.as_uri() + fragment)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def draw_everything(page: Page) -> None:
+    """Scroll through the page as a reader does, until every figure is drawn."""
+    for _ in range(3):
+        height = page.evaluate("document.documentElement.scrollHeight")
+        for y in range(0, height, 700):
+            page.evaluate(f"window.scrollTo(0, {y})")
+            page.wait_for_timeout(16)
+        if page.evaluate(UNDRAWN) == 0:
+            break
+    page.wait_for_function(f"({UNDRAWN})() === 0", timeout=5000)
+
+
+def overflow(page: Page) -> int:
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    return write_report(reference_census(), path, command=COMMAND)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK])
+def test_every_figure_draws_and_nothing_overflows(browser, report, size):
+    with opened(browser, report, size) as page:
+        draw_everything(page)
+        assert page.locator(".plot").count() == 2 + 3 * 3
+        assert overflow(page) <= 0
+        clipped = page.evaluate(
+            """() => [...document.querySelectorAll('.plot')].filter(
+                div => div.querySelector('svg.main-svg').clientWidth > div.clientWidth).length"""
+        )
+        assert clipped == 0
+        assert page.locator(".plot path.point").count() > 20
+
+
+def test_table_and_figure_show_the_numbers_of_the_census(browser, report):
+    found = reference_census()
+    with opened(browser, report) as page:
+        shown = page.locator("table.families tbody tr")
+        assert shown.count() == len(found.families)
+        for i, member in enumerate(found.families):
+            cells = shown.nth(i).locator("th, td").all_inner_texts()
+            assert cells[0] == member.name
+            assert int(cells[3]) == member.count
+            assert float(cells[5]) == pytest.approx(member.loss, rel=5e-8)
+            assert float(cells[6]) == pytest.approx(member.smallest_eigenvalue, rel=5e-8)
+        draw_everything(page)
+        drawn = page.evaluate(
+            """() => document.querySelector('[data-plot=landscape]').data.map(
+                trace => [trace.x[0], trace.y[0]])"""
+        )
+        for point, member in zip(drawn, found.families, strict=True):
+            assert point == pytest.approx([member.loss, member.smallest_eigenvalue], rel=1e-10)
+        matrix = page.evaluate(
+            "() => document.querySelectorAll('[data-plot=weights]')[1].data[0].z"
+        )
+        assert matrix == found.families[1].weights.tolist()
+
+
+def test_weights_and_command_can_be_copied_and_read(browser, report):
+    found = reference_census()
+    with opened(browser, report) as page:
+        page.get_by_role("button", name="Copy weights as JSON").nth(1).click()
+        expect(page.get_by_role("status")).to_have_text("Copied.")
+        copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+        assert copied["name"] == "II"
+        assert copied["weights"] == found.families[1].weights.tolist()
+        page.get_by_role("button", name="Copy command").click()
+        assert page.evaluate("navigator.clipboard.readText()") == COMMAND
+        page.get_by_text("Weights as text").first.click()
+        text = page.get_by_label("Weights of global as JSON").input_value()
+        assert json.loads(text)["weights"] == found.families[0].weights.tolist()
+        page.get_by_text("Spectrum as a table").nth(1).click()
+        levels = page.locator("table.levels").nth(1).locator("tbody tr")
+        assert levels.count() == len(found.families[1].spectrum)
+
+
+def test_keyboard_reaches_links_sections_and_buttons(browser, report):
+    focused = "document.activeElement.textContent.trim()"
+    with opened(browser, report) as page:
+        page.keyboard.press("Tab")
+        assert page.evaluate(focused) == "Skip to the content"
+        names = []
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            names.append(page.evaluate(focused))
+            outline = "getComputedStyle(document.activeElement).outlineStyle"
+            assert page.evaluate(outline) != "none", names[-1]
+            if names[-1].startswith("global") and page.evaluate(
+                "document.activeElement.tagName === 'SUMMARY'"
+            ):
+                break
+        assert {"global", "II", "flipped:2", "Open all", "Close all"} <= set(names)
+        page.keyboard.press("Enter")
+        expect(page.locator("#family-1")).not_to_have_attribute("open", "")
+
+
+def test_many_families_load_fast_draw_late_and_open_from_links(browser, tmp_path):
+    path = write_report(many_families(), tmp_path / "report.html")
+    with opened(browser, path, PHONE) as page:
+        seconds = page.evaluate("performance.getEntriesByType('navigation')[0].duration / 1000")
+        # Two seconds on an idle machine; tests share theirs.
+        assert seconds < 6
+        assert page.evaluate(UNDRAWN) >= 80
+        assert overflow(page) <= 0
+        section = page.locator("#family-5")
+        expect(section).not_to_have_attribute("open", "")
+        page.locator('a[href="#family-5"]').click()
+        expect(section).to_have_attribute("open", "")
+        expect(section.locator("svg.main-svg").first).to_be_visible()
+        page.get_by_role("button", name="Close all").click()
+        assert page.locator("details.family[open]").count() == 0
+        page.locator('a[href="#family-5"]').click()
+        expect(section).to_have_attribute("open", "")
+        page.get_by_role("button", name="Open all").click()
+        assert page.locator("details.family[open]").count() == 30
+        page.locator("#family-30 .plot").last.scroll_into_view_if_needed()
+        expect(page.locator("#family-30 svg.main-svg").last).to_be_visible()
+        assert overflow(page) <= 0
+    with opened(browser, path, fragment="#family-7") as page:
+        expect(page.locator("#family-7")).to_have_attribute("open", "")
+
+
+@pytest.mark.parametrize("make", [nothing_settled, rectangular])
+def test_nasty_censuses_draw_and_nothing_offers_to_leave_the_page(browser, make, tmp_path):
+    path = write_report(make(), tmp_path / "report.html")
+    with opened(browser, path) as page:
+        draw_everything(page)
+        assert overflow(page) <= 0
+        # plotly.js 4 shows a button that uploads the figure unless it is told not to.
+        titles = page.locator(".modebar-btn").evaluate_all(
+            "buttons => buttons.map(button => button.dataset.title)"
+        )
+        assert "Download plot as a PNG" in titles
+        assert not [title for title in titles if "loud" in title or "hare" in title]
+        assert page.locator(".modebar-btn--logo").count() == 0
+
+
+def test_atlas_draws_and_follows_the_width_of_the_window(browser, tmp_path):
+    path = write_atlas_report(range_of_sizes(), tmp_path / "atlas.html", command=COMMAND)
+    with opened(browser, path) as page:
+        draw_everything(page)
+        assert overflow(page) <= 0
+        page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        page.wait_for_function(
+            "() => document.querySelector('.plot svg.main-svg').clientWidth <= 390"
+        )
+        assert overflow(page) <= 0
+        assert page.locator("[data-plot=atlas] .legendtext").count() > 8
