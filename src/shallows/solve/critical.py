@@ -16,7 +16,6 @@ from shallows.landscape import SquaredLoss
 from shallows.model import Network
 from shallows.solve.methods import AbstractMethod, GradientFlow, positive
 
-
 # Gradient norm below which a run that the Lipschitz bound cannot trap gets the second test.
 _SLOW = 3e-6
 

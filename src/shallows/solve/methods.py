@@ -110,9 +110,7 @@ def _descend(loss, state, steps):
         return theta, _slope(loss, theta, state.heads)
 
     theta, slope = jax.lax.fori_loop(0, steps, step, (state.theta, state.slope))
-    return State(
-        theta, state.heads, slope, state.time + steps, state.steps + steps, state.pace
-    )
+    return State(theta, state.heads, slope, state.time + steps, state.steps + steps, state.pace)
 
 
 class StochasticDescent(AbstractMethod):

@@ -1,0 +1,425 @@
+r"""A census of a landscape: which critical points training finds, and how often."""
+
+import dataclasses
+import hashlib
+import math
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+import scipy.sparse.linalg
+
+from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
+from shallows.atlas.naming import ZERO_LOSS, family_name
+from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, provenance, sweep
+from shallows.landscape import SquaredLoss
+from shallows.model import Network, Sample
+from shallows.model.network import positive_integer
+from shallows.solve import AbstractMethod, GradientFlow, Outcome, endpoints, recorded
+from shallows.solve.methods import positive
+from shallows.symmetry import (
+    Canonical,
+    canonical,
+    distance_up_to_relabelling,
+    flipped_neurons,
+)
+
+# Changes whenever the numbers in a record may move.
+VERSION = 1
+
+# Frobenius distance, relative to the norm of the weights, below which two end points are one
+# critical point. Safran, Yehudai & Shamir (2020) used 1e-6, too.
+SAME = 1e-6
+
+# Parameters above which the full spectrum of a Hessian is not computed, only its ends.
+_FULL_SPECTRUM = 3000
+
+
+@dataclasses.dataclass(frozen=True)
+class Pulse:
+    """How far a census has come."""
+
+    starts: int
+    total: int
+    families: int
+    damaged: str | None = None
+    """The path of a damaged record that is being recomputed."""
+
+
+def census(
+    loss: SquaredLoss,
+    starts: int,
+    method: AbstractMethod | None = None,
+    *,
+    neurons: int | None = None,
+    init: float | None = None,
+    seed: int = 0,
+    store: Store | None = None,
+    on: AbstractPlace | None = None,
+    progress: Callable[[Pulse], None] | None = None,
+    curves: bool = True,
+) -> Census:
+    r"""Train from `starts` random students and return the catalogue of where they end.
+
+    Start i is an inner matrix of independent normal entries of standard deviation `init` (default
+    1/√d), drawn from (seed, i) alone, with heads 1; `neurons` defaults to the teacher's. Each is
+    followed by `method` (default: the gradient flow) to a gradient norm of 1e-12 or less. End
+    points that are relabellings of one another are one family.
+
+    **Resuming.** Records go to `store` in blocks; what is there is not computed again, so the same
+    call continues an interrupted census, and one with more starts reuses those of one with
+    fewer. The catalogue depends on the question alone, not on how often it was interrupted, nor
+    on `on` (where the blocks are computed: `Here()` or `Processes(n)`).
+
+    **Kind.** From Hessian eigenvalues in floating point, resolved to 1e-9 of the largest: a
+    `minimum` has none below that. With trained heads the k directions of rescaling are left out;
+    under a `Sample` law it is the Hessian within the cell of activations.
+
+    **Raises.** `ValueError` for a number of starts or neurons that is not a positive integer;
+    `StoreError` for a folder that is not a store. **Cost.** At d = k = 20 about 15 ms a start.
+    """
+    how = GradientFlow() if method is None else method
+    number = positive_integer("starts", starts)
+    k = loss.teacher.neurons if neurons is None else positive_integer("neurons", neurons)
+    scale = 1 / math.sqrt(loss.law.inputs) if init is None else positive("init", init)
+    question = {
+        "neurons": k,
+        "inputs": loss.law.inputs,
+        "teacher": _teacher_words(loss.teacher),
+        "law": _law_words(loss.law),
+        "trained": type(loss.trained).__name__,
+        "optimiser": _method_words(how),
+        "init": float(scale),
+        "seed": int(seed),
+    }
+    problem = {**question, "digest": _digest(loss)}
+    size = 100 if k * loss.law.inputs <= 2500 else 20
+    cases = [
+        Case({**problem, "first": i, "count": min(size, number - i)})
+        for i in range(0, number, size)
+    ]
+    catalogue = _Catalogue(loss)
+    done = reused = damaged = 0
+
+    def tick(settled: int) -> None:
+        if progress is not None:
+            progress(Pulse(min(done + settled, number), number, len(catalogue.members)))
+
+    def watch(event) -> None:
+        nonlocal reused, damaged
+        reused, damaged = event.reused, event.recomputed
+        if progress is not None and event.damaged:
+            progress(Pulse(done, number, len(catalogue.members), event.damaged))
+
+    place = Here() if on is None else on
+    measure = _Block(loss, how, k, float(scale), int(seed), tick if place == Here() else None)
+    study = Study("census", VERSION, measure)
+    seconds = 0.0
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Store(scratch) if store is None else store
+        for record in sweep(study, cases, kept, on=place, progress=watch):
+            catalogue.add(record.table)
+            seconds += float(record.values["seconds"])
+            done += int(record.case.data["count"])
+            tick(0)
+    return Census(
+        question={**question, "starts": number},
+        starts=number,
+        settled=catalogue.settled,
+        seconds=seconds,
+        families=catalogue.families(measure if curves else None),
+        unsettled=dict(catalogue.unsettled),
+        provenance=provenance(
+            precision="float64",
+            device=jax.devices()[0].platform,
+            seed=int(seed),
+            blocks_reused=reused,
+            damaged_recomputed=damaged,
+            **({} if store is None else {"store": str(store.folder)}),
+        ),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """Train one block of starts: what a census measures."""
+
+    loss: SquaredLoss
+    method: AbstractMethod
+    neurons: int
+    init: float
+    seed: int
+    tick: Callable[[int], None] | None = None
+
+    def starts(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray, jax.Array]:
+        """Inner weights, heads and keys of starts first, …, first + count − 1."""
+        root = jax.random.key(self.seed)
+        each = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(root, i)))(
+            jnp.arange(first, first + count)
+        )
+        shape = (self.neurons, self.loss.law.inputs)
+        inner = jax.vmap(lambda key: self.init * jax.random.normal(key, shape))(each[:, 0])
+        return np.asarray(inner), np.ones((count, self.neurons)), each[:, 1]
+
+    def __call__(self, case: dict[str, Any]) -> Result:
+        began = time.perf_counter()
+        inner, outer, keys = self.starts(case["first"], case["count"])
+        ends = []
+        for end in endpoints(self.loss, inner, outer, self.method, keys=keys):
+            ends.append(end)
+            if self.tick is not None:
+                self.tick(len(ends))
+        ends.sort(key=lambda end: end.start)
+        count = len(ends)
+        table = {
+            "start": np.array([case["first"] + e.start for e in ends]),
+            "outcome": np.array([e.outcome.name for e in ends]),
+            "loss": np.array([e.loss for e in ends]),
+            "gradient_norm": np.array([e.gradient_norm for e in ends]),
+            "steps": np.array([e.steps for e in ends]),
+            "time": np.array([e.time for e in ends]),
+            "polished": np.array([e.polished for e in ends]),
+            "inner": np.array([e.inner for e in ends]).reshape(count, -1),
+            "outer": np.array([e.outer for e in ends]).reshape(count, -1),
+        }
+        outcomes = Counter(e.outcome.name for e in ends)
+        return Result(
+            {"seconds": time.perf_counter() - began, "outcomes": dict(outcomes)},
+            table,
+            {"precision": "float64", "device": jax.devices()[0].platform, "seed": self.seed},
+        )
+
+
+@dataclasses.dataclass
+class _Member:
+    """A family in the making."""
+
+    point: Canonical
+    inner: np.ndarray
+    outer: np.ndarray
+    loss: float
+    start: int
+    steps: int
+    is_global: bool
+    count: int = 1
+    gradient_norm: float = 0.0
+    spread: float = 0.0
+
+
+class _Catalogue:
+    """Families, filled block by block; the first start that finds a family represents it."""
+
+    def __init__(self, loss: SquaredLoss):
+        self.loss = loss
+        teacher = loss.teacher
+        # The geometry in which relabellings act is the law's; only there is the standard
+        # basis as a teacher the standard basis.
+        self.whiten = lambda w: np.asarray(loss.law.whiten(jnp.asarray(w)))
+        basis = np.asarray(teacher.inner)
+        self.is_standard = (
+            not isinstance(loss.law, Sample)
+            and getattr(loss.law, "root", None) is None
+            and np.array_equal(basis, np.eye(*basis.shape))
+            and basis.shape[0] == basis.shape[1]
+        )
+        self.basis = None if self.is_standard else self.whiten(basis)
+        heads = np.asarray(teacher.outer)
+        self.teacher_heads = None if np.all(heads == 1) else heads
+        self.size = float(
+            loss.law.energy(
+                teacher.inner, teacher.outer, jnp.zeros_like(teacher.inner[:1]), jnp.zeros(1)
+            )
+        )
+        self.members: list[_Member] = []
+        self.unsettled: Counter[str] = Counter()
+        self.settled = 0
+
+    def add(self, table) -> None:
+        """Sort the end points of a block into the families."""
+        k = table["outer"].shape[1]
+        for row in range(len(table["start"])):
+            outcome = str(table["outcome"][row])
+            if outcome != Outcome.settled.name:
+                self.unsettled[outcome] += 1
+                continue
+            self.settled += 1
+            self._place(
+                table["inner"][row].reshape(k, -1),
+                table["outer"][row],
+                float(table["loss"][row]),
+                int(table["start"][row]),
+                int(table["steps"][row]),
+                float(table["gradient_norm"][row]),
+            )
+
+    def _place(self, inner, outer, loss, start, steps, size) -> None:
+        rows = inner if self.is_standard else self.whiten(inner)
+        heads = None if np.all(outer == 1) and self.teacher_heads is None else outer
+        theirs = None if heads is None else np.asarray(self.loss.teacher.outer)
+        point = canonical(rows, self.basis, heads, theirs)
+        is_global = loss <= ZERO_LOSS * self.size
+        # Zero loss with neurons or heads to spare is a continuum, and one family.
+        is_continuum = is_global and (
+            self.loss.trained.is_everything or inner.shape[0] > self.loss.teacher.neurons
+        )
+        scale = float(np.linalg.norm(inner))
+        for member in self.members:
+            if is_continuum and member.is_global:
+                distance = member.spread
+            elif abs(member.loss - loss) > 1e-8 * self.size:
+                continue
+            else:
+                distance = self._distance(member, point, rows, heads, theirs)
+                if distance > SAME * scale:
+                    continue
+            member.count += 1
+            member.gradient_norm = max(member.gradient_norm, size)
+            member.spread = max(member.spread, distance)
+            return
+        self.members.append(
+            _Member(point, inner, outer, loss, start, steps, is_global, gradient_norm=size)
+        )
+
+    def _distance(self, member, point, rows, heads, theirs) -> float:
+        if self.is_standard and heads is None:
+            quick = float(np.linalg.norm(member.point.inner - point.inner))
+            if quick <= SAME:
+                return quick
+        known = member.inner if self.is_standard else self.whiten(member.inner)
+        return distance_up_to_relabelling(
+            known, rows, self.basis, None if heads is None else member.outer, heads, theirs
+        )
+
+    def families(self, block: _Block | None) -> tuple[Family, ...]:
+        """The finished catalogue, most frequent first."""
+        seen: Counter[str] = Counter()
+        made = []
+        for member in sorted(self.members, key=lambda m: (-m.count, m.loss)):
+            family = self._family(member, block)
+            seen[family.name] += 1
+            if seen[family.name] > 1:
+                family = dataclasses.replace(family, name=f"{family.name}#{seen[family.name]}")
+            made.append(family)
+        return tuple(made)
+
+    def _family(self, member: _Member, block: _Block | None) -> Family:
+        point, loss = member.point, self.loss
+        flipped = flipped_neurons(
+            member.inner if self.is_standard else self.whiten(member.inner), self.basis
+        )
+        spectrum, kind = _spectrum(loss, member.inner, member.outer)
+        inner = member.inner[point.neurons]
+        if self.is_standard:
+            inner = inner[:, point.inputs]
+        return Family(
+            name=family_name(
+                point.isotropy,
+                flipped,
+                len(member.outer),
+                loss.teacher.neurons,
+                is_global=member.is_global,
+            ),
+            isotropy=point.isotropy.name,
+            isotropy_order=point.isotropy.order,
+            flipped=flipped,
+            count=member.count,
+            loss=member.loss,
+            smallest_eigenvalue=spectrum[0].eigenvalue,
+            kind=kind,
+            gradient_norm=member.gradient_norm,
+            weights=inner,
+            outer=member.outer[point.neurons],
+            spectrum=spectrum,
+            curve=Curve((), (), ()) if block is None else _curve(block, member),
+            first_start=member.start,
+            spread=member.spread,
+        )
+
+
+def _curve(block: _Block, member: _Member) -> Curve:
+    inner, outer, keys = block.starts(member.start, 1)
+    rows = recorded(
+        block.loss, Network(inner[0], outer[0]), block.method, key=keys[0], until=member.steps
+    )
+    return Curve(*(tuple(float(x) for x in row) for row in rows))
+
+
+def _spectrum(loss: SquaredLoss, inner, outer) -> tuple[tuple[Level, ...], Kind]:
+    """Hessian eigenvalues in increasing order, grouped, and what they make of the point."""
+    w, a = jnp.asarray(inner), jnp.asarray(outer)
+    if loss.trained.join(w, a).size <= _FULL_SPECTRUM:
+        hessian = np.asarray(loss.cell_hessian_at(w, a))
+        if loss.trained.is_everything:
+            slice_ = _slice(inner, outer)
+            hessian = slice_.T @ hessian @ slice_
+        values = np.linalg.eigvalsh(hessian)
+    else:
+        values = _ends(loss, w, a)
+    largest = float(np.max(np.abs(values)))
+    resolution = 1e-9 * largest
+    if values[0] < -resolution:
+        kind = Kind.saddle
+    else:
+        kind = Kind.minimum if values[0] > resolution else Kind.degenerate
+    starts = np.flatnonzero(np.diff(values, prepend=-np.inf) > 1e-8 * largest)
+    groups = np.split(values, starts[1:])
+    return tuple(Level(float(np.mean(g)), len(g)) for g in groups), kind
+
+
+def _slice(inner, outer) -> np.ndarray:
+    """An orthonormal basis of the directions that do not rescale a neuron (a/s, s w)."""
+    k, d = inner.shape
+    tangents = np.zeros((k, k, d + 1))
+    tangents[np.arange(k), np.arange(k), :d] = inner
+    tangents[np.arange(k), np.arange(k), d] = -outer
+    return scipy.linalg.null_space(tangents.reshape(k, -1))
+
+
+def _ends(loss: SquaredLoss, w, a) -> np.ndarray:
+    """The six smallest and the six largest eigenvalues, by Lanczos; no dense Hessian."""
+    size, shape = w.size, w.shape
+    product = jax.jit(lambda x: loss.product_at(w, a, x.reshape(shape)).ravel())
+    operator = scipy.sparse.linalg.LinearOperator(
+        (size, size), matvec=lambda x: np.asarray(product(jnp.asarray(x).ravel())), dtype=float
+    )
+    first = np.cos(np.arange(size))  # a fixed start: the same answer every time
+    both = scipy.sparse.linalg.eigsh(
+        operator, k=12, which="BE", v0=first, return_eigenvectors=False
+    )
+    return np.sort(both)
+
+
+def _teacher_words(teacher: Network) -> str:
+    m, d = teacher.inner.shape
+    standard = np.array_equal(teacher.inner, np.eye(m, d)) and np.all(
+        np.asarray(teacher.outer) == 1
+    )
+    return f"orthonormal, {m} neurons" if standard else f"given, {m} neurons"
+
+
+def _law_words(law) -> str:
+    if isinstance(law, Sample):
+        return f"sample of {law.size} points"
+    standard = type(law).__name__ == "Gaussian" and law.root is None
+    return "standard Gaussian" if standard else type(law).__name__
+
+
+def _method_words(method: AbstractMethod) -> str:
+    fields = ", ".join(f"{f.name}={getattr(method, f.name)!r}" for f in dataclasses.fields(method))
+    return f"{type(method).__name__}({fields})"
+
+
+def _digest(loss: SquaredLoss) -> str:
+    """Identifies the numbers behind the words: teacher, law and trained parameters."""
+    leaves, structure = jax.tree.flatten(loss)
+    sha = hashlib.sha256(str(structure).encode())
+    for leaf in leaves:
+        array = np.ascontiguousarray(leaf)
+        sha.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())
+    return sha.hexdigest()[:16]

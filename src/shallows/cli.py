@@ -1,0 +1,373 @@
+"""The door to the shell: one command per question.
+
+A command parses, asks the library one thing and prints. Exit status: 0 answered; 1 computed,
+but no answer; 2 misuse. With `--json` one document goes to stdout and nothing else does;
+progress and messages always go to stderr. Numerical imports wait until a command runs, so
+that `--help` answers at once.
+"""
+
+import enum
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import shallows
+
+if TYPE_CHECKING:
+    from shallows.atlas import Census
+    from shallows.landscape import SquaredLoss
+    from shallows.model import AbstractLaw
+    from shallows.solve import AbstractMethod
+
+app = typer.Typer(
+    help="An exact laboratory for shallow ReLU networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+class Optimiser(enum.StrEnum):
+    """How students are trained."""
+
+    flow = "flow"
+    gd = "gd"
+    sgd = "sgd"
+
+
+class Trained(enum.StrEnum):
+    """Which parameters are trained."""
+
+    inner = "inner"
+    all = "all"
+
+
+def main() -> None:
+    """Run the command line; misuse and broken stores end in one message, never a traceback."""
+    try:
+        app()
+    except (ValueError, TypeError) as error:
+        _complain(str(error), 2)
+    except OSError as error:
+        name = f" ({error.filename})" if error.filename else ""
+        _complain(
+            f"The system refused: {error.strerror or error}{name}. Free space or choose another "
+            f"`--out`; what was finished is kept, and the same command goes on.",
+            1,
+        )
+    except KeyboardInterrupt:
+        _complain("Interrupted. Finished blocks are kept; the same command goes on.", 130)
+
+
+def _complain(message: str, status: int) -> None:
+    print(f"shallows: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"shallows {shallows.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: `shallows census -k 10 --starts 1000 --optimiser gd --out census`")
+def census(
+    neurons_of_teacher: Annotated[
+        str | None,
+        typer.Option("-k", help="Neurons of teacher and student, or a range of sizes: `6:50`."),
+    ] = None,
+    inputs: Annotated[
+        int | None, typer.Option("--inputs", "-d", help="Input dimension. [default: k]")
+    ] = None,
+    neurons: Annotated[
+        int | None, typer.Option("--neurons", help="Neurons of the student. [default: k]")
+    ] = None,
+    starts: Annotated[int, typer.Option("--starts", help="Random starts, for each size.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", help="Chooses the starts.")] = 0,
+    optimiser: Annotated[
+        Optimiser,
+        typer.Option("--optimiser", help="Gradient flow, descent with a fixed step, or SGD."),
+    ] = Optimiser.flow,
+    step: Annotated[
+        float | None, typer.Option("--step", help="Step of gd or sgd. [default: 5/k; sgd 1/k]")
+    ] = None,
+    init: Annotated[
+        float | None,
+        typer.Option("--init", help="Standard deviation of a start's weights. [default: 1/√d]"),
+    ] = None,
+    trained: Annotated[
+        Trained, typer.Option("--trained", help="Inner weights only, or heads too.")
+    ] = Trained.inner,
+    teacher: Annotated[
+        str, typer.Option("--teacher", help="`orthonormal`, or an npz file: inner[, outer].")
+    ] = "orthonormal",
+    law: Annotated[
+        str,
+        typer.Option(
+            "--law", help="`gaussian`, or an npz file: inputs[, weights] (data), or covariance."
+        ),
+    ] = "gaussian",
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder of the store, report and figures.")
+    ] = Path("census"),
+    workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train from many random starts: which critical points are found, and how often?
+
+    Every start is followed to a gradient norm of 1e-12. End points that are relabellings of one
+    another are one family; the table gives its isotropy group, how often it was found, its loss
+    and its smallest Hessian eigenvalue. Interrupt it when you like: the same command goes on
+    where it stopped, and a larger `--starts` reuses what is there.
+    """
+    if step is not None and optimiser is Optimiser.flow:
+        raise ValueError(
+            f"The gradient flow has no step, but `--step {step}` was given. "
+            f"Leave it out, or use `--optimiser gd`."
+        )
+    sizes = [None] if neurons_of_teacher is None else _sizes(neurons_of_teacher)
+    if len(sizes) > 1 and (inputs or neurons or teacher != "orthonormal" or law != "gaussian"):
+        raise ValueError(
+            f"A range of sizes (`-k {neurons_of_teacher}`) means orthonormal problems with "
+            f"d = k and Gaussian inputs. Leave out --inputs, --neurons, --teacher and --law, or "
+            f"ask for one size."
+        )
+
+    from shallows.lab import Here, Processes, Store
+    from shallows.model.network import positive_integer
+
+    positive_integer("starts", starts)
+    place = Here() if positive_integer("workers", workers) == 1 else Processes(workers)
+    problems = [_problem(k, inputs, teacher, law, trained) for k in sizes]
+    store = Store(out)
+    command = shlex.join(["shallows", *sys.argv[1:]])
+
+    found = []
+    for loss in problems:
+        k = neurons or loss.teacher.neurons
+        with _bar(f"k = {k}", starts) as pulse:
+            found.append(
+                shallows.census(
+                    loss,
+                    starts,
+                    _method(optimiser, step),
+                    neurons=k,
+                    init=init,
+                    seed=seed,
+                    store=store,
+                    on=place,
+                    progress=pulse,
+                    curves=len(problems) == 1,
+                )
+            )
+    if len(found) == 1:
+        _publish_one(found[0], out, command, as_json)
+    else:
+        _publish_many(found, out, command, as_json)
+    if not any(census.settled for census in found):
+        _complain("No start settled; the outcomes above say why and what to do.", 1)
+
+
+def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> None:
+    from shallows.report import census_figure, families_table, save_figure, write_report
+
+    page = write_report(census, out / "report.html", command=command, store=str(out))
+    pictures = save_figure(census_figure(census), out / "census")
+    if as_json:
+        _print_json(census.as_json())
+        return
+    _print(families_table(census))
+    for outcome, count in census.unsettled.items():
+        _say(f"{count} starts ended as {outcome}: {_advice(outcome)}")
+    _say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
+
+
+def _publish_many(found: "list[Census]", out: Path, command: str, as_json: bool) -> None:
+    from shallows.report import (
+        atlas_figure,
+        save_figure,
+        sizes_table,
+        write_atlas_report,
+        write_report,
+    )
+
+    for census in found:
+        name = f"k{census.question['neurons']:03d}.html"
+        write_report(census, out / name, command=command, store=str(out))
+    page = write_atlas_report(found, out / "report.html", command=command, store=str(out))
+    pictures = save_figure(atlas_figure(found), out / "atlas")
+    if as_json:
+        _print_json({"sizes": [census.as_json() for census in found]})
+        return
+    _print(sizes_table(found))
+    _say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
+
+
+def _sizes(text: str) -> list[int]:
+    """The sizes in `10` or `6:50` (both ends included) or `10:100:10`."""
+    try:
+        first, *rest = (int(part) for part in text.split(":"))
+        last, step = (rest + [1])[:2] if rest else (first, 1)
+        if len(rest) > 2 or first < 1 or last < first or step < 1:
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f"`-k` must be a positive integer or a range of them, but is {text!r}. "
+            f"Use e.g. `-k 10`, `-k 6:50` or `-k 10:100:10`."
+        ) from None
+    return list(range(first, last + 1, step))
+
+
+def _problem(
+    k: int | None, inputs: int | None, teacher: str, law: str, trained: Trained
+) -> "SquaredLoss":
+    from shallows.landscape import AllWeights, InnerWeights, SquaredLoss
+    from shallows.model import Gaussian, Network, orthonormal
+
+    given: AbstractLaw | None = None if law == "gaussian" else _law(Path(law))
+    target: Network | None = None
+    if teacher != "orthonormal":
+        arrays = _arrays(Path(teacher), "teacher", {"inner"}, {"outer"})
+        target = Network(arrays["inner"], arrays.get("outer"))
+        if k is not None and k != target.neurons:
+            raise ValueError(
+                f"`-k {k}` contradicts the teacher in {teacher}, which has {target.neurons} "
+                f"neurons. Leave -k out; for a wider student use `--neurons`."
+            )
+    known = given.inputs if given is not None else target.inputs if target is not None else inputs
+    if inputs is not None and inputs != known:
+        raise ValueError(
+            f"`--inputs {inputs}` contradicts the file, which has {known} inputs. Leave it out."
+        )
+    if target is None:
+        size = k if k is not None else known if known is not None else 10
+        d = known if known is not None else size
+        try:
+            target = orthonormal(size, d)
+        except ValueError as error:
+            raise ValueError(f"{error} For a wider student: `-k {d} --neurons {size}`.") from None
+    options = {Trained.inner: InnerWeights, Trained.all: AllWeights}
+    return SquaredLoss(
+        target, Gaussian(target.inputs) if given is None else given, options[trained]()
+    )
+
+
+def _law(path: Path) -> "AbstractLaw":
+    from shallows.model import Gaussian, Sample
+
+    arrays = _arrays(path, "law", set(), {"inputs", "weights", "covariance"})
+    if ("inputs" in arrays) == ("covariance" in arrays):
+        raise ValueError(
+            f"{path} must hold either `inputs` (a data set, one row a point) or `covariance`, but "
+            f"holds {sorted(arrays)}. Write it with `numpy.savez(path, inputs=X)`."
+        )
+    if "covariance" in arrays:
+        return Gaussian(covariance=arrays["covariance"])
+    return Sample(arrays["inputs"], arrays.get("weights"))
+
+
+def _arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise ValueError(
+            f"There is no file {str(path)!r} for the {role}. Check the name."
+        ) from None
+    except (OSError, ValueError, EOFError, AttributeError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{str(path)!r} cannot be read as an npz file of numbers ({error}). "
+            f"Write it with `numpy.savez`."
+        ) from None
+    missing, extra = needed - set(arrays), set(arrays) - needed - allowed
+    if missing or extra:
+        raise ValueError(
+            f"{str(path)!r} holds {sorted(arrays)}, but a {role} file needs {sorted(needed)} and "
+            f"may hold {sorted(allowed)}. Rename its arrays."
+        )
+    return arrays
+
+
+def _method(optimiser: Optimiser, step: float | None) -> "AbstractMethod":
+    from shallows.solve import GradientDescent, GradientFlow, StochasticDescent
+
+    if optimiser is Optimiser.flow:
+        return GradientFlow()
+    return GradientDescent(step) if optimiser is Optimiser.gd else StochasticDescent(step)
+
+
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Callable[[Any], None]]:
+    """A progress bar on stderr: rate, remaining time and families found so far."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[families]} families"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total, families=0, rate="")
+
+        def pulse(event: Any) -> None:
+            if event.damaged:
+                progress.console.print(f"damaged record, recomputed: {event.damaged}", markup=False)
+            speed = progress.tasks[task].speed
+            rate = f"{speed:.1f} starts/s" if speed else ""
+            progress.update(task, completed=event.starts, families=event.families, rate=rate)
+
+        yield pulse
+
+
+def _advice(outcome: str) -> str:
+    from shallows.solve import Outcome
+
+    return Outcome[outcome].value
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a pipe has no width; tables are made for 100 columns
+        console = Console(width=100)
+    console.print(renderable)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _print_json(document: dict[str, Any]) -> None:
+    # Python prints floats with as many digits as round-trip, at most 17.
+    print(json.dumps(document, ensure_ascii=False, allow_nan=False))

@@ -1,0 +1,255 @@
+"""Overlaps: inequalities, quadrature, autodiff through them, and neurons that vanish."""
+
+import hypothesis as hp
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from shallows.model import Gaussian, Rotational, gram, gram_gradient, gram_hessian
+from shallows.model.overlaps import curvature, mixed_curvature, pairs, pull
+
+EPS = np.finfo(float).eps
+
+overlaps = jax.jit(gram)
+gradients = jax.jit(gram_gradient)
+hessians = jax.jit(gram_hessian)
+
+lengths = st.floats(1e-6, 1e6)
+angles = st.floats(0, np.pi)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def _pair(angle, length_u, length_v):
+    u = length_u * np.array([[1.0, 0.0]])
+    return u, length_v * np.array([[np.cos(angle), np.sin(angle)]])
+
+
+def _rows(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def _overlap(u, v):
+    """The overlap as a textbook has it, for autodiff to stumble over."""
+    norm_u, norm_v = jnp.linalg.norm(u), jnp.linalg.norm(v)
+    angle = jnp.arccos(jnp.clip(u @ v / (norm_u * norm_v), -1.0, 1.0))
+    return norm_u * norm_v * (jnp.sin(angle) + (jnp.pi - angle) * jnp.cos(angle)) / (2 * jnp.pi)
+
+
+def _repaired(u, v):
+    """The same with the usual double `where` around arccos."""
+    norm_u, norm_v = jnp.linalg.norm(u), jnp.linalg.norm(v)
+    cosine = u @ v / (norm_u * norm_v)
+    inside = jnp.abs(cosine) < 1 - 1e-15
+    safe = jnp.arccos(jnp.where(inside, cosine, 0.0))
+    angle = jnp.where(inside, safe, jnp.where(cosine > 0, 0.0, jnp.pi))
+    return norm_u * norm_v * (jnp.sin(angle) + (jnp.pi - angle) * jnp.cos(angle)) / (2 * jnp.pi)
+
+
+@hp.given(angles, lengths, lengths)
+def test_overlap_equals_the_angular_integral(angle, length_u, length_v):
+    u, v = _pair(angle, length_u, length_v)
+    # Polar coordinates in span(u, v): the radial factor integrates to 2 / 2π, and both neurons
+    # are active between the angles below.
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    middle, half = angle / 2, (np.pi - angle) / 2
+    t = middle + half * nodes
+    integral = half * weights @ (np.cos(t) * np.cos(t - angle))
+    expected = length_u * length_v * integral / np.pi
+    assert abs(float(overlaps(u, v)[0, 0]) - expected) <= 8 * EPS * length_u * length_v
+
+
+@hp.given(angles, lengths, lengths)
+def test_the_gradient_equals_the_angular_integral(angle, length_u, length_v):
+    u, v = _pair(angle, length_u, length_v)
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    middle, half = angle / 2, (np.pi - angle) / 2
+    t = middle + half * nodes
+    directions = np.stack([np.cos(t), np.sin(t)])  # ∂σ(u·x)/∂u = x on the active set
+    expected = length_v * half * directions @ (weights * np.cos(t - angle)) / np.pi
+    np.testing.assert_allclose(gradients(u, v)[0, 0], expected, rtol=0, atol=16 * EPS * length_v)
+
+
+@hp.given(seeds, lengths, lengths)
+def test_overlaps_are_homogeneous_in_each_vector(seed, s, t):
+    u, v = _rows(seed, 3, 4), _rows(seed + 1, 2, 4)
+    scale = np.linalg.norm(u, axis=1)[:, None] * np.linalg.norm(v, axis=1) * s * t
+    assert np.all(np.abs(overlaps(s * u, t * v) - s * t * overlaps(u, v)) <= 1e-14 * scale)
+
+
+@hp.given(seeds)
+def test_overlaps_are_symmetric_and_invariant_under_rotations(seed):
+    u, v = _rows(seed, 3, 4), _rows(seed + 1, 2, 4)
+    q = np.linalg.qr(_rows(seed + 2, 4, 4))[0]
+    scale = np.linalg.norm(u, axis=1)[:, None] * np.linalg.norm(v, axis=1)
+    assert np.all(np.abs(overlaps(u, v) - overlaps(v, u).T) <= 2e-15 * scale)
+    assert np.all(np.abs(overlaps(u @ q, v @ q) - overlaps(u, v)) <= 5e-15 * scale)
+
+
+@hp.given(seeds)
+def test_overlaps_obey_cauchy_and_schwarz_and_are_not_negative(seed):
+    u, v = _rows(seed, 3, 2), _rows(seed + 1, 2, 2)
+    lengths_u, lengths_v = np.linalg.norm(u, axis=1), np.linalg.norm(v, axis=1)
+    bound = lengths_u[:, None] * lengths_v / 2  # K(u, u) = |u|²/2
+    k = np.asarray(overlaps(u, v))
+    assert np.all(k <= bound * (1 + 4 * EPS))
+    assert np.all(k >= -2 * EPS * bound)
+    np.testing.assert_allclose(np.diagonal(overlaps(u, u)), lengths_u**2 / 2, rtol=4 * EPS)
+
+
+@hp.given(st.lists(angles, min_size=2, max_size=2))
+def test_overlaps_decrease_with_the_angle(pair):
+    near, far = sorted(pair)
+    k = [float(overlaps(*_pair(angle, 1.0, 1.0))[0, 0]) for angle in (near, far)]
+    assert k[1] <= k[0] + 2 * EPS
+
+
+@hp.given(seeds, st.booleans())
+def test_a_gram_matrix_of_overlaps_is_positive_semidefinite(seed, doubled):
+    u = _rows(seed, 5, 3)
+    if doubled:
+        u[3], u[4] = u[0], u[1] * (1 + 1e-9)
+    values = np.linalg.eigvalsh(overlaps(u, u))
+    assert values[0] >= -1e-15 * 5 * values[-1]
+
+
+@pytest.mark.parametrize("d", [2, 3, 7])
+def test_the_mixed_derivative_is_half_the_identity_where_neurons_coincide(d):
+    u = _rows(d, 4, d)
+    for scale in (1.0, 4.0, 3.0, 1e-6):
+        _, mixed = hessians(u, scale * u)
+        at_one = np.asarray(mixed)[np.arange(4), np.arange(4)]
+        assert np.max(np.abs(at_one - np.eye(d) / 2)) < 1e-15
+        pure, mixed = hessians(u, -scale * u)
+        assert np.max(np.abs(np.asarray(mixed)[np.arange(4), np.arange(4)])) < 1e-15
+        assert np.max(np.abs(np.asarray(pure)[np.arange(4), np.arange(4)])) < 1e-15 * scale
+    own = np.asarray(mixed_curvature(pairs(jnp.asarray(u))))[np.arange(4), np.arange(4)]
+    np.testing.assert_array_equal(own, np.broadcast_to(np.eye(d) / 2, (4, d, d)))
+
+
+def _families():
+    u, v = _rows(1, 3, 3), _rows(2, 2, 3)
+    parallel, opposite, near = u.copy(), u.copy(), u.copy()
+    parallel[0], parallel[1] = v[0], 2 * v[1]
+    opposite[0], opposite[2] = -v[0], -0.5 * v[0]
+    near[1], near[2] = v[0] + 1e-7 * v[1], -v[1] + 1e-10 * v[0]
+    return {
+        "generic": (u, v),
+        "parallel": (parallel, v),
+        "antiparallel": (opposite, v),
+        "nearly parallel": (near, v),
+        "with itself": (u, u.copy()),
+    }
+
+
+@pytest.mark.parametrize("name", list(_families()))
+def test_autodiff_through_the_overlap_equals_the_closed_forms(name):
+    u, v = (jnp.asarray(x) for x in _families()[name])
+    heads = jnp.asarray(_rows(3, len(u), len(v)))
+    energy = lambda u, v: jnp.sum(heads * gram(u, v))  # noqa: E731
+    first = jnp.einsum("ij,ijd->id", heads, gram_gradient(u, v))
+    np.testing.assert_allclose(jax.jit(jax.grad(energy))(u, v), first, atol=1e-13)
+    _, along = jax.jvp(energy, (u, v), (u, jnp.zeros_like(v)))
+    np.testing.assert_allclose(along, jnp.sum(first * u), atol=1e-13)  # forward mode
+
+    pure, mixed = gram_hessian(u, v)
+    k = jnp.arange(len(u))
+    own = jnp.zeros((len(u), 3, len(u), 3)).at[k, :, k].set(jnp.einsum("ij,ijde->ide", heads, pure))
+    between = jnp.einsum("ij,ijde->idje", heads, mixed)
+    for twice in (
+        jax.hessian(energy, argnums=(0, 1)),  # forward over reverse
+        jax.jacfwd(jax.jacfwd(energy, argnums=(0, 1)), argnums=(0, 1)),
+        jax.jacrev(jax.jacrev(energy, argnums=(0, 1)), argnums=(0, 1)),
+    ):
+        (on_u, across), (back, _) = jax.jit(twice)(u, v)
+        np.testing.assert_allclose(on_u, own, atol=2e-13)
+        np.testing.assert_allclose(across, between, atol=2e-13)
+        np.testing.assert_allclose(back, jnp.moveaxis(between, (2, 3), (0, 1)), atol=2e-13)
+
+
+def test_derivatives_of_the_overlap_of_a_family_with_itself():
+    # Both arguments move: at (i, i) the pair stays parallel, and K(u, u) = |u|²/2.
+    u = jnp.asarray(_rows(4, 3, 3)).at[2].set(jnp.asarray(_rows(4, 3, 3))[0])
+    square = jax.jit(jax.hessian(lambda u: jnp.trace(gram(u, u))))(u).reshape(9, 9)
+    np.testing.assert_allclose(square, np.eye(9), atol=2e-14)
+
+
+def test_autodiff_of_the_textbook_formula_fails_where_neurons_coincide():
+    # What the tests above would miss, were they posed at generic points only.
+    u = jnp.asarray([0.6, -0.8, 0.5])
+    first = jax.grad(_overlap)(u, u)
+    mixed = jax.jacfwd(jax.grad(_overlap), argnums=1)(u, u)
+    assert not np.all(np.isfinite(first))
+    assert not np.all(np.isfinite(mixed))
+
+    finite = jax.jacfwd(jax.grad(_repaired), argnums=1)(u, u)
+    assert np.all(np.isfinite(finite))
+    np.testing.assert_allclose(finite, finite.T)
+    assert np.max(np.abs(finite - np.eye(3) / 2)) > 0.1
+    ours = jax.jacfwd(jax.grad(lambda u, v: gram(u[None], v[None])[0, 0]), argnums=1)(u, u)
+    np.testing.assert_allclose(ours, np.eye(3) / 2, atol=1e-15)
+
+
+def test_zero_neurons_have_the_documented_one_sided_derivatives():
+    u = np.array([[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]])
+    v = np.array([[1.0, -1.0, 2.0], [0.0, 0.0, 0.0], [2.0, 4.0, 6.0]])
+    k = np.asarray(overlaps(u, v))
+    assert np.all(k[0] == 0)
+    assert np.all(k[:, 1] == 0)
+    first = np.asarray(gradients(u, v))
+    np.testing.assert_allclose(first[0], v / 4, atol=1e-15)  # 1{0 > 0} = ½
+    np.testing.assert_array_equal(first[:, 1], 0)
+    pure, mixed = (np.asarray(x) for x in hessians(u, v))
+    np.testing.assert_array_equal(pure[0], 0)
+    np.testing.assert_array_equal(pure[:, 1], 0)
+    for i, j in ((0, 0), (0, 1), (0, 2), (1, 1)):
+        np.testing.assert_allclose(mixed[i, j], np.eye(3) / 4, atol=1e-15)
+    np.testing.assert_allclose(mixed[1, 2], np.eye(3) / 2, atol=1e-15)
+
+
+def test_contractions_at_zero_neurons_agree_with_the_single_pairs():
+    u = jnp.asarray([[0.0, 0.0], [1.0, 2.0], [0.0, 0.0]])
+    v = jnp.asarray([[0.0, 0.0], [2.0, 4.0], [-1.0, 0.5]])
+    heads = jnp.asarray([1.0, -2.0, 0.5])
+    pure, mixed = gram_hessian(u, v)
+    p = pairs(u, v)
+    expected = jnp.einsum("ijd,j->id", gram_gradient(u, v), heads)
+    np.testing.assert_allclose(pull(p, v, heads), expected, atol=1e-15)
+    np.testing.assert_allclose(
+        curvature(p, heads), jnp.einsum("ijde,j->ide", pure, heads), atol=1e-15
+    )
+    np.testing.assert_array_equal(mixed_curvature(p), mixed)
+    itself = pairs(u)
+    assert np.all(np.isfinite(mixed_curvature(itself)))
+    assert np.all(np.isfinite(pull(itself, u, heads)))
+    assert np.all(np.isfinite(curvature(itself, heads)))
+
+
+def test_autodiff_at_zero_neurons_is_never_nan():
+    u = jnp.asarray([[0.0, 0.0], [1.0, 2.0]])
+    v = jnp.asarray([[0.0, 0.0], [2.0, 4.0], [-1.0, 0.5]])
+    energy = lambda u, v: jnp.sum(gram(u, v))  # noqa: E731
+    first = jax.grad(energy, argnums=(0, 1))(u, v)
+    np.testing.assert_allclose(first[0], gram_gradient(u, v).sum(axis=1), atol=1e-15)
+    np.testing.assert_allclose(first[1], gram_gradient(v, u).sum(axis=1), atol=1e-15)
+    second = jax.hessian(energy, argnums=(0, 1))(u, v)
+    assert all(np.all(np.isfinite(block)) for block in jax.tree.leaves(second))
+    assert np.all(np.isfinite(jax.hessian(lambda u: energy(u, u))(u)))
+
+
+@pytest.mark.parametrize(
+    "law", [Gaussian(2), Gaussian(covariance=np.array([[2, 1], [1, 1]])), Rotational(2)]
+)
+def test_the_slope_at_zero_neurons_is_a_mean_over_directions(law):
+    # All but the zero neuron cancels: with f = σ(v·x), E f x 1{u·x > 0} averaged over u is E f x/2.
+    w, a = jnp.zeros((1, 2)), jnp.asarray([3.0])
+    v, b = jnp.asarray([[1.0, -0.5]]), jnp.asarray([2.0])
+    slope = law.slope(w, a, v, b)
+    around = np.linspace(0, 2 * np.pi, 64, endpoint=False)
+    tiny = 1e-9 * jnp.asarray(np.stack([np.cos(around), np.sin(around)], axis=1))[:, None]
+    if law.root is not None:
+        # ½ is the mean over directions of the whitened neuron.
+        tiny = tiny @ np.linalg.inv(law.root)
+    mean = law.slope(tiny, jnp.broadcast_to(a, (64, 1)), v, b).mean(axis=0)
+    np.testing.assert_allclose(slope, mean, atol=1e-8)
