@@ -21,7 +21,16 @@ from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, proven
 from shallows.landscape import SquaredLoss
 from shallows.model import Network, Sample
 from shallows.model.network import positive_integer
-from shallows.solve import AbstractMethod, GradientFlow, Outcome, endpoints, recorded
+from shallows.solve import (
+    ZERO,
+    AbstractMethod,
+    GradientFlow,
+    Outcome,
+    endpoints,
+    has_continuum,
+    recorded,
+    teacher_power,
+)
 from shallows.solve.methods import positive
 from shallows.symmetry import (
     Canonical,
@@ -231,11 +240,7 @@ class _Catalogue:
         self.basis = None if self.is_standard else self.whiten(basis)
         heads = np.asarray(teacher.outer)
         self.teacher_heads = None if np.all(heads == 1) else heads
-        self.size = float(
-            loss.law.energy(
-                teacher.inner, teacher.outer, jnp.zeros_like(teacher.inner[:1]), jnp.zeros(1)
-            )
-        )
+        self.size = teacher_power(loss)
         self.members: list[_Member] = []
         self.unsettled: Counter[str] = Counter()
         self.settled = 0
@@ -245,7 +250,7 @@ class _Catalogue:
         k = table["outer"].shape[1]
         for row in range(len(table["start"])):
             outcome = str(table["outcome"][row])
-            if outcome != Outcome.settled.name:
+            if outcome not in (Outcome.settled.name, Outcome.reached_zero.name):
                 self.unsettled[outcome] += 1
                 continue
             self.settled += 1
@@ -263,11 +268,10 @@ class _Catalogue:
         heads = None if np.all(outer == 1) and self.teacher_heads is None else outer
         theirs = None if heads is None else np.asarray(self.loss.teacher.outer)
         point = canonical(rows, self.basis, heads, theirs)
-        is_global = loss <= ZERO_LOSS * self.size
         # Zero loss with neurons or heads to spare is a continuum, and one family.
-        is_continuum = is_global and (
-            self.loss.trained.is_everything or inner.shape[0] > self.loss.teacher.neurons
-        )
+        has_valley = has_continuum(self.loss, inner.shape[0])
+        is_global = loss <= (ZERO if has_valley else ZERO_LOSS) * self.size
+        is_continuum = is_global and has_valley
         scale = float(np.linalg.norm(inner))
         for member in self.members:
             if is_continuum and member.is_global:
@@ -314,6 +318,8 @@ class _Catalogue:
             member.inner if self.is_standard else self.whiten(member.inner), self.basis
         )
         spectrum, kind = _spectrum(loss, member.inner, member.outer)
+        if member.is_global and has_continuum(loss, len(member.outer)):
+            kind = Kind.degenerate  # whatever the sign of an eigenvalue near zero
         inner = member.inner[point.neurons]
         if self.is_standard:
             inner = inner[:, point.inputs]

@@ -4,7 +4,17 @@ This room knows no proof and keeps no records.
 """
 
 from shallows.solve.critical import CriticalPoint, Newton, critical_point
-from shallows.solve.flow import Endpoint, Outcome, Trajectory, endpoints, recorded, trajectory
+from shallows.solve.flow import (
+    ZERO,
+    Endpoint,
+    Outcome,
+    Trajectory,
+    endpoints,
+    has_continuum,
+    recorded,
+    teacher_power,
+    trajectory,
+)
 from shallows.solve.methods import (
     AbstractMethod,
     GradientDescent,
@@ -13,6 +23,7 @@ from shallows.solve.methods import (
 )
 
 __all__ = [
+    "ZERO",
     "AbstractMethod",
     "CriticalPoint",
     "Endpoint",
@@ -24,6 +35,8 @@ __all__ = [
     "Trajectory",
     "critical_point",
     "endpoints",
+    "has_continuum",
     "recorded",
+    "teacher_power",
     "trajectory",
 ]

@@ -19,9 +19,14 @@ class Outcome(enum.Enum):
     """How a training run ended; the value is advice."""
 
     settled = ""
+    reached_zero = (
+        "The loss is below 1e-10 of the teacher's power and falling ever more slowly along a flat "
+        "valley of zeros, as for students with neurons or heads to spare. Its end counts as a "
+        "global minimum; for a smaller gradient norm, train on with a smaller `tolerance`."
+    )
     out_of_steps = (
         "The run used all its steps before its gradient was small. Raise `max_steps`, or loosen "
-        "the tolerance; students wider than the teacher approach their flat minima slowly."
+        "the tolerance."
     )
     diverged = "The weights grew without bound. Use a smaller step, e.g. half of it."
     neuron_vanished = (
@@ -67,6 +72,9 @@ class Trajectory:
 # waste little on lanes that have settled.
 _CHUNK = {"GradientFlow": 20}
 _STRIDE = 100
+
+# Share of ½ E f_teacher² below which a loss with a continuum of zeros counts as one of them.
+ZERO = 1e-10
 
 # Parameters above which a dense Hessian costs more than following the flow to its end.
 _DENSE = 1000
@@ -144,6 +152,9 @@ def endpoints(
     stride = _CHUNK.get(type(how).__name__, _STRIDE)
     newton = newton and loss.law.is_smooth and theta[0].size <= _DENSE
 
+    # Near a continuum of zeros descent is only polynomial, and there is nothing more to learn.
+    floor = ZERO * teacher_power(loss) if has_continuum(loss, theta.shape[1]) else 0.0
+
     waiting = iter(range(width, len(theta)))
     where = np.arange(width)  # the start that each lane follows; -1 when there is none left
     state = jax.tree.map(lambda leaf: leaf[:width], begun)
@@ -155,6 +166,7 @@ def endpoints(
         # One copy to the host a chunk.
         now = jax.tree.map(np.array, state)
         size = np.sqrt(np.sum(now.slope**2, axis=(1, 2)))
+        zero = _is_zero(loss, state, floor) if floor > 0 else np.zeros(width, dtype=bool)
         refilled = False
         for lane in np.flatnonzero(where >= 0):
             one = jax.tree.map(lambda leaf, lane=lane: leaf[lane], now)
@@ -163,7 +175,8 @@ def endpoints(
                 hurdle[lane] = size[lane] / 8
                 end = _polished(loss, how, one, int(where[lane]))
             if end is None:
-                end = _ended(loss, how, one, int(where[lane]), float(size[lane]), tolerance)
+                number = int(where[lane])
+                end = _ended(loss, how, one, number, size[lane], tolerance, zero[lane])
             if end is None:
                 continue
             yield end
@@ -256,11 +269,33 @@ def _polished(loss, how, one, number) -> Endpoint | None:
     return _endpoint(loss, one, number, theta, Outcome.settled, size, polished=True)
 
 
-def _ended(loss, how, one, number, size, tolerance) -> Endpoint | None:
+def has_continuum(loss: SquaredLoss, neurons: int) -> bool:
+    """Whether zeros of the loss come in continua: with neurons or heads to spare."""
+    return loss.trained.is_everything or neurons > loss.teacher.neurons
+
+
+def teacher_power(loss: SquaredLoss) -> float:
+    """½ E f_teacher²: what losses are small against."""
+    nobody, nothing = jnp.zeros_like(loss.teacher.inner[:1]), jnp.zeros(1)
+    return float(loss.value_at(nobody, nothing))
+
+
+@jax.jit
+def _is_zero_at(loss, state, floor):
+    return loss.value_at(*loss.trained.split(state.theta, state.heads)) <= floor
+
+
+def _is_zero(loss, state, floor) -> np.ndarray:
+    return np.asarray(_is_zero_at(loss, state, floor))
+
+
+def _ended(loss, how, one, number, size, tolerance, zero) -> Endpoint | None:
     if not np.isfinite(size) or size > 1e12:
         outcome = Outcome.diverged
     elif size <= tolerance:
         outcome = Outcome.settled
+    elif zero:
+        outcome = Outcome.reached_zero
     elif np.min(np.linalg.norm(one.theta[:, : loss.law.inputs], axis=-1)) < 1e-12:
         outcome = Outcome.neuron_vanished
     elif one.steps >= how.max_steps:
