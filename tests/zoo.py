@@ -50,8 +50,8 @@ def rotation(inputs: int, seed: int = 0) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(inputs, inputs)))[0]
 
 
-# facts: landscapes.md §3.6, ξ1 … ξ5 of a student in Fix ΔS_{k−1}, computed with 50 digits and printed
-# with 9, and §3.5, its loss (printed with 8 decimals or more) and smallest Hessian eigenvalue (6).
+# facts: landscapes.md §3.6, ξ1 … ξ5 of a student in Fix ΔS_{k−1}, computed with 50 digits and
+# printed with 9; §3.5, its loss (printed with 8 decimals) and smallest Hessian eigenvalue (6).
 FAMILIES = {
     ("A", 6): (-0.663397368, 0.330709783, 0.330709783, 0.330709783, -0.663397368),
     ("I", 6): (-0.587730202, 0.391153865, -0.0137988947, 0.0167703136, 1.06839564),

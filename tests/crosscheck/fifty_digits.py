@@ -2,8 +2,8 @@
 
 With a = |u|², b = |v|², c = u·v, S = √(ab − c²) (the area of the parallelogram) and ψ = π − θ =
 atan2(S, −c) the overlap is (S + cψ)/2π: no unit vectors, no trigonometric functions of θ. By the
-chain rule, ∂ψ/∂c = ab/(abS) and so on, everything is rational in a, b, c, S but for ψ. The limits at
-S = 0 are those of `landscapes.md`, section 2; `by_differences` checks them without calculus.
+chain rule everything else is rational in a, b, c and S. The limits at S = 0 are those of
+`landscapes.md`, section 2; `by_differences` checks all of it without calculus.
 """
 
 import mpmath as mp

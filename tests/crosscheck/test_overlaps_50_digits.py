@@ -87,7 +87,7 @@ def test_a_row_with_many_nearly_parallel_partners_is_exact(d):
     near = ["0", "1e-12", "1e-6", "1e-3", "0.1", "0.142", "1", "pi-0.14", "pi-1e-9", "pi-0"]
     columns = np.array([_pair(angle, d, 1.5, 0.7)[1] for angle in near])
     u = np.array([_pair("0", d, 1.5, 1.0)[0], np.random.default_rng(3).normal(size=d)])
-    ours = (value(u, columns), slope(u, columns), *second(u, columns))
+    ours = [np.asarray(x) for x in (value(u, columns), slope(u, columns), *second(u, columns))]
     for i in range(2):
         for j in range(len(near)):
             assert max(_errors(u[i], columns[j], [x[i, j] for x in ours])) < 1e-13, near[j]
@@ -99,30 +99,28 @@ def test_contractions_and_batches_agree_with_the_single_pairs():
     u[1, 0], u[2, 1], u[2, 2], u[3, 0] = v[0], -v[1], 2 * v[1], v[2] + 1e-9 * v[3]
     v[4] = v[1] * (1 + 2.0**-30)
     u, v, heads = jnp.asarray(u), jnp.asarray(v), jnp.asarray(heads)
-    batched = pull(pairs(u, v), v, heads)
-    own = pull(pairs(u), u, heads[:3])
+    batched = jax.jit(lambda u, v: (gram(u, v), pull(pairs(u, v), v, heads)))(u, v)
+
+    @jax.jit
+    def contracted(u, v):
+        p = pairs(u, v)
+        return pull(pairs(u), u, heads[:3]), curvature(p, heads), mixed_curvature(p)
+
     for n in range(4):
-        together = gram_gradient(u[n], v)
-        pure, mixed = gram_hessian(u[n], v)
-        np.testing.assert_allclose(gram(u, v)[n], gram(u[n], v), atol=3e-15, rtol=0)
-        np.testing.assert_allclose(
-            batched[n], jnp.einsum("ijd,j->id", together, heads), atol=3e-14, rtol=0
-        )
-        np.testing.assert_allclose(
-            own[n],
-            jnp.einsum("ijd,j->id", gram_gradient(u[n], u[n]), heads[:3]),
-            atol=3e-14,
-            rtol=0,
-        )
-        alone = pairs(u[n], v)
-        np.testing.assert_allclose(
-            curvature(alone, heads), jnp.einsum("ijde,j->ide", pure, heads), atol=1e-13, rtol=0
-        )
-        np.testing.assert_allclose(mixed_curvature(alone), mixed, atol=1e-13, rtol=0)
+        first, (pure, mixed) = slope(u[n], v), second(u[n], v)
+        own, curved, between = contracted(u[n], v)
+        for ours, theirs in (
+            (batched[0][n], value(u[n], v)),
+            (batched[1][n], np.einsum("ijd,j->id", first, heads)),
+            (own, np.einsum("ijd,j->id", slope(u[n], u[n]), heads[:3])),
+            (curved, np.einsum("ijde,j->ide", pure, heads)),
+            (between, mixed),
+        ):
+            np.testing.assert_allclose(ours, theirs, atol=1e-13, rtol=0)
         for i in range(3):
             for j in range(5):
-                ours = (gram(u, v)[n, i, j], together[i, j], pure[i, j], mixed[i, j])
-                assert max(_errors(u[n, i], v[j], ours)) < 1e-13, (n, i, j)
+                pair = [batched[0][n, i, j], *(np.asarray(x)[i, j] for x in (first, pure, mixed))]
+                assert max(_errors(u[n, i], v[j], pair)) < 1e-13, (n, i, j)
 
 
 def test_the_overlap_of_a_family_with_itself_knows_its_diagonal_is_parallel():

@@ -8,12 +8,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 import threadpoolctl
 from jaxtyping import Float
 
 from shallows.landscape import SquaredLoss
 from shallows.model import Network
+from shallows.solve.curvature import curvature_at
 from shallows.solve.methods import AbstractMethod, GradientFlow, positive
 
 # Gradient norm below which a run that the Lipschitz bound cannot trap gets the second test.
@@ -40,7 +40,7 @@ class NewtonOutcome(enum.Enum):
 
 
 class Newton(eqx.Module):
-    r"""Newton's method with a dense Hessian.
+    r"""Newton's method, with a dense Hessian up to 1000 parameters and by its products beyond.
 
     With `basin=True` (for minima reached by training) it runs only inside a trapping bowl. Let B
     bound the Hessian's Lipschitz constant in a ball around θ, μ > 0 be below its smallest
@@ -171,7 +171,7 @@ def _iterate(loss, first, heads, how, tolerance, solve, radius):
         if size <= tolerance:
             return theta, NewtonOutcome.converged, size, steps
         if solve is None or size > previous / 30:
-            solve = _solver(loss, theta, heads)
+            solve = curvature_at(loss, theta, heads).solver()
             if solve is None:
                 return theta, NewtonOutcome.singular, size, steps
         previous = size
@@ -192,27 +192,11 @@ def _slope_at(loss, theta, heads):
 
 
 @jax.jit
-def _hessian_at(loss, theta, heads):
-    return loss.cell_hessian_at(*loss.trained.split(theta, heads))
-
-
-@jax.jit
 def _bound_at(loss, theta, heads):
     """How far to look around θ, and the Lipschitz constant of the Hessian that far."""
     w, a = loss.trained.split(theta, heads)
     reach = 0.05 * jnp.min(jnp.linalg.norm(w, axis=-1))
     return reach, loss.lipschitz_at(w, a, reach)
-
-
-def _solver(loss, theta, heads):
-    try:
-        factor = scipy.linalg.lu_factor(_hessian_at(loss, theta, heads), check_finite=False)
-    except (ValueError, scipy.linalg.LinAlgError):
-        return None
-    pivots = np.abs(np.diag(factor[0]))
-    if not pivots.min() > 1e-13 * pivots.max():
-        return None
-    return lambda g: scipy.linalg.lu_solve(factor, g.ravel(), check_finite=False).reshape(g.shape)
 
 
 def _trap(loss, theta, heads, slope, flow, pace):
@@ -222,12 +206,10 @@ def _trap(loss, theta, heads, slope, flow, pace):
     radius = least / (2 * bound)
     if not radius <= reach:
         return None
-    hessian = np.array(_hessian_at(loss, theta, heads))
-    if not _is_above(hessian, least) or not flow.keeps(pace, _largest(hessian)):
+    hessian = curvature_at(loss, theta, heads)
+    if not hessian.is_above(least) or not flow.keeps(pace, hessian.largest()):
         return None
-    factor = scipy.linalg.cho_factor(hessian, lower=True, check_finite=False)
-    solve = lambda g: scipy.linalg.cho_solve(factor, g.ravel(), check_finite=False)  # noqa: E731
-    return radius, lambda g: solve(g).reshape(g.shape)
+    return radius, hessian.solver()
 
 
 def _is_bowl(loss, start, end, heads, flow, pace):
@@ -237,36 +219,10 @@ def _is_bowl(loss, start, end, heads, flow, pace):
     ellipsoid that the start lies on, no descent could leave it; the two ends of the axis that
     a slow run creeps along are where it fails first.
     """
-    hessian = np.asarray(_hessian_at(loss, end, heads))
-    if not _is_above(hessian, 0.0) or not flow.keeps(pace, _largest(hessian)):
+    hessian = curvature_at(loss, end, heads)
+    if not hessian.is_above(0.0) or not flow.keeps(pace, hessian.largest()):
         return False
-    factor = scipy.linalg.cholesky(hessian, lower=True, check_finite=False)
-    solve = functools.partial(scipy.linalg.solve_triangular, factor, lower=True, check_finite=False)
-    for point in (start, 2 * end - start):
-        change = np.asarray(_hessian_at(loss, point, heads)) - hessian
-        x = (start - end).ravel() @ factor  # the axis itself, in the Hessian's metric
-        for _ in range(20):
-            x = solve(change @ solve(x / np.linalg.norm(x), trans="T"))
-        if not np.linalg.norm(x) <= 0.25:
-            return False
-    return True
-
-
-def _is_above(matrix, bound):
-    """Whether every eigenvalue of a symmetric matrix exceeds `bound`."""
-    shifted = matrix.copy()
-    shifted[np.diag_indices_from(shifted)] -= bound
-    try:
-        scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
-    except scipy.linalg.LinAlgError:
-        return False
-    return True
-
-
-def _largest(hessian):
-    # A Rayleigh quotient after 20 power steps from a fixed vector: below the largest
-    # eigenvalue, by far less than a step of descent is ever chosen below its limit.
-    x = np.cos(np.arange(len(hessian)))
-    for _ in range(20):
-        x = hessian @ (x / np.linalg.norm(x))
-    return float(np.linalg.norm(x))
+    return all(
+        hessian.change_to(curvature_at(loss, point, heads), start - end) <= 0.25
+        for point in (start, 2 * end - start)
+    )

@@ -76,9 +76,6 @@ _STRIDE = 100
 # Share of ½ E f_teacher² below which a loss with a continuum of zeros counts as one of them.
 ZERO = 1e-10
 
-# Parameters above which a dense Hessian costs more than following the flow to its end.
-_DENSE = 1000
-
 
 def trajectory(
     loss: SquaredLoss,
@@ -150,7 +147,7 @@ def endpoints(
     width = _lanes(theta) if lanes is None else min(lanes, len(theta))
     begun = _begun(loss, how, theta, outer, keys, width)
     stride = _CHUNK.get(type(how).__name__, _STRIDE)
-    newton = newton and loss.law.is_smooth and theta[0].size <= _DENSE
+    newton = newton and loss.law.is_smooth
 
     # Near a continuum of zeros descent is only polynomial, and there is nothing more to learn.
     floor = ZERO * teacher_power(loss) if has_continuum(loss, theta.shape[1]) else 0.0
@@ -247,7 +244,7 @@ def _lanes(theta) -> int:
 
 def _narrower(width: int, alive: int) -> int:
     """How many lanes to go on with: fewer only if that saves three quarters of the work."""
-    while width >= 16 and alive <= width // 4:
+    while width >= 4 and alive <= width // 4:
         width //= 4
     return width
 

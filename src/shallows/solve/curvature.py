@@ -1,0 +1,167 @@
+"""The Hessian at a point, as Newton's method asks for it: dense, or by its products alone."""
+
+import abc
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+from jaxtyping import Float
+
+from shallows.landscape import SquaredLoss
+
+# Parameters up to which a factorisation (n³/3) is cheaper than some hundred products.
+DENSE = 1000
+
+
+class AbstractCurvature(abc.ABC):
+    """The Hessian at a point."""
+
+    @abc.abstractmethod
+    def is_above(self, bound: float) -> bool:
+        """Whether every eigenvalue exceeds `bound`."""
+
+    @abc.abstractmethod
+    def largest(self) -> float:
+        """The largest eigenvalue, from below."""
+
+    @abc.abstractmethod
+    def solver(self) -> Callable[[Float[np.ndarray, "k p"]], Float[np.ndarray, "k p"]] | None:
+        """A function that applies the inverse, or None where there is none."""
+
+    @abc.abstractmethod
+    def change_to(self, other: "AbstractCurvature", axis: Float[np.ndarray, "k p"]) -> float:
+        """The size of `other` − this one relative to this one, which must be positive."""
+
+
+def curvature_at(loss: SquaredLoss, theta: np.ndarray, heads: np.ndarray) -> AbstractCurvature:
+    """The Hessian at θ, dense up to 1000 parameters."""
+    kind = Dense if theta.size <= DENSE else Products
+    return kind(loss, theta, heads)
+
+
+class Dense(AbstractCurvature):
+    """A matrix. Exact statements cost a Cholesky factorisation."""
+
+    def __init__(self, loss: SquaredLoss, theta: np.ndarray, heads: np.ndarray):
+        self.matrix = np.asarray(_hessian_at(loss, theta, heads))
+
+    def is_above(self, bound):
+        """See `AbstractCurvature`: true if and only if the shifted matrix has a Cholesky factor."""
+        shifted = self.matrix.copy()
+        shifted[np.diag_indices_from(shifted)] -= bound
+        try:
+            scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
+        except scipy.linalg.LinAlgError:
+            return False
+        return True
+
+    def largest(self):
+        """See `AbstractCurvature`: twenty power steps from a fixed vector."""
+        x = np.cos(np.arange(len(self.matrix)))
+        for _ in range(20):
+            x = self.matrix @ (x / np.linalg.norm(x))
+        return float(np.linalg.norm(x))
+
+    def solver(self):
+        """See `AbstractCurvature`: an LU factorisation, so that saddles are welcome."""
+        factor = scipy.linalg.lu_factor(self.matrix, check_finite=False)
+        pivots = np.abs(np.diag(factor[0]))
+        if not pivots.min() > 1e-13 * pivots.max():
+            return None
+        return lambda g: scipy.linalg.lu_solve(factor, g.ravel(), check_finite=False).reshape(
+            g.shape
+        )
+
+    def change_to(self, other, axis):
+        """See `AbstractCurvature`: |L⁻¹ (other − this) L⁻ᵀ| for this = L Lᵀ, by power steps."""
+        factor = scipy.linalg.cholesky(self.matrix, lower=True, check_finite=False)
+        solve = functools.partial(
+            scipy.linalg.solve_triangular, factor, lower=True, check_finite=False
+        )
+        change = other.matrix - self.matrix
+        x = factor.T @ axis.ravel()
+        for _ in range(20):
+            size = np.linalg.norm(x)
+            if size == 0:
+                return 0.0
+            x = solve(change @ solve(x / size, trans="T"))
+        return float(np.linalg.norm(x))
+
+
+class Products(AbstractCurvature):
+    """Products with vectors: for sizes at which a matrix is too dear.
+
+    Extreme eigenvalues are those of 160 Lanczos steps from a fixed generic vector. The smallest
+    is approached from above, so `is_above` asks for a margin of a tenth.
+    """
+
+    def __init__(self, loss: SquaredLoss, theta: np.ndarray, heads: np.ndarray):
+        self.at = (loss, jnp.asarray(theta), jnp.asarray(heads))
+        diagonal, off = (np.asarray(x) for x in _lanczos(*self.at))
+        # An invariant subspace ends the recurrence; what follows it is noise.
+        end = np.flatnonzero(off < 1e-10 * off[0])
+        size = len(diagonal) if not len(end) else int(end[0]) + 1
+        ritz = scipy.linalg.eigvalsh_tridiagonal(diagonal[:size], off[: size - 1])
+        self.smallest, self.top = float(ritz[0]), float(ritz[-1])
+
+    def is_above(self, bound):
+        """See `AbstractCurvature`."""
+        return 0.9 * self.smallest > bound
+
+    def largest(self):
+        """See `AbstractCurvature`."""
+        return self.top
+
+    def solver(self):
+        """See `AbstractCurvature`: conjugate gradients to 1e-4, for positive Hessians only."""
+        if self.smallest <= 1e-13 * self.top:
+            return None
+        return lambda g: np.asarray(_conjugate(*self.at, jnp.asarray(g)))
+
+    def change_to(self, other, axis):
+        """See `AbstractCurvature`: along the axis, and in the smallest eigenvalue, only."""
+        x = jnp.asarray(axis)
+        mine, theirs = (float(jnp.vdot(x, _product(*c.at, x))) for c in (self, other))
+        return max(abs(theirs / mine - 1), abs(other.smallest / self.smallest - 1))
+
+
+def _slope_at(loss, theta, heads):
+    return loss.gradient_at(*loss.trained.split(theta, heads))
+
+
+@jax.jit
+def _hessian_at(loss, theta, heads):
+    return loss.cell_hessian_at(*loss.trained.split(theta, heads))
+
+
+@jax.jit
+def _product(loss, theta, heads, x):
+    return jax.jvp(lambda t: _slope_at(loss, t, heads), (theta,), (x,))[1]
+
+
+@jax.jit
+def _lanczos(loss, theta, heads):
+    # Without reorthogonalisation: copies of extreme values do no harm here.
+    _, product = jax.linearize(lambda t: _slope_at(loss, t, heads), theta)
+    first = jnp.cos(jnp.arange(theta.size, dtype=float) ** 1.5).reshape(theta.shape)
+    first = first / jnp.linalg.norm(first)
+
+    def step(carry, _):
+        before, now, coupling = carry
+        image = product(now) - coupling * before
+        diagonal = jnp.vdot(now, image)
+        image = image - diagonal * now
+        off = jnp.linalg.norm(image)
+        return (now, image / jnp.maximum(off, 1e-300), off), (diagonal, off)
+
+    carry = (jnp.zeros_like(theta), first, jnp.zeros(()))
+    return jax.lax.scan(step, carry, None, length=160)[1]
+
+
+@jax.jit
+def _conjugate(loss, theta, heads, g):
+    _, product = jax.linearize(lambda t: _slope_at(loss, t, heads), theta)
+    return jax.scipy.sparse.linalg.cg(product, g, tol=1e-4, maxiter=2000)[0]
