@@ -422,10 +422,11 @@ def _method_words(method: AbstractMethod) -> str:
 
 
 def _digest(loss: SquaredLoss) -> str:
-    """Identifies the numbers behind the words: teacher, law and trained parameters."""
-    leaves, structure = jax.tree.flatten(loss)
-    sha = hashlib.sha256(str(structure).encode())
-    for leaf in leaves:
+    """Identifies the numbers behind the words: teacher, law and what is trained."""
+    sha = hashlib.sha256(f"{type(loss.law).__name__} {type(loss.trained).__name__}".encode())
+    # The constant tells a sphere from a ball; it is no array.
+    constant = getattr(loss.law, "constant", 1.0)
+    for leaf in (*jax.tree.leaves((loss.teacher, loss.law)), np.float64(constant)):
         array = np.ascontiguousarray(leaf)
         sha.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())
     return sha.hexdigest()[:16]

@@ -77,6 +77,8 @@ class SquaredLoss(eqx.Module):
     teacher: Network
     law: AbstractLaw
     trained: AbstractTrained
+    has_basis: bool = eqx.field(static=True)
+    """Whether the teacher's neurons are the standard basis, whose overlaps are cheaper."""
 
     def __init__(self, teacher: Network, law: AbstractLaw, trained: AbstractTrained | None = None):
         if teacher.inputs != law.inputs:
@@ -92,6 +94,7 @@ class SquaredLoss(eqx.Module):
         _no_bias("teacher", teacher)
         self.teacher, self.law = teacher, law
         self.trained = InnerWeights() if trained is None else trained
+        self.has_basis = bool(jnp.array_equal(teacher.inner, jnp.eye(law.inputs)))
 
     def __call__(self, student: Network) -> Float[Array, "*b"]:
         """The loss of a student, or of each of a batch."""
@@ -164,7 +167,7 @@ class SquaredLoss(eqx.Module):
     ) -> Float[Array, "*b k p"]:
         """The gradient, of arrays."""
         v, b = self.teacher.inner, self.teacher.outer
-        slope = self.law.slope(w, a, v, b)
+        slope = self.law.slope(w, a, None if self.has_basis else v, b)
         if not self.trained.is_everything:
             return slope
         return self.trained.join(slope, self.law.head_slope(w, a, v, b))

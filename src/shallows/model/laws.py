@@ -48,10 +48,10 @@ class AbstractLaw(eqx.Module):
         self,
         w: Float[Array, "*b k d"],
         a: Float[Array, "*b k"],
-        v: Float[Array, "m d"],
+        v: Float[Array, "m d"] | None,
         b: Float[Array, " m"],
     ) -> Float[Array, "*b k d"]:
-        """∂(½ E f²)/∂w."""
+        """∂(½ E f²)/∂w; `v` is None for the standard basis, which is cheaper."""
 
     @abc.abstractmethod
     def head_slope(
@@ -120,9 +120,11 @@ class AbstractEllipsoidal(AbstractLaw):
 
     def slope(self, w, a, v, b):
         """See `AbstractLaw`. This is where training spends its time."""
-        w, v = self.whiten(w), self.whiten(v)
+        if v is None and self.root is not None:
+            v = jnp.eye(self.inputs)
+        w, v = self.whiten(w), None if v is None else self.whiten(v)
         mine = overlaps.pull(overlaps.pairs(w), w, a)
-        theirs = overlaps.pull(overlaps.pairs(w, v), v, b)
+        theirs = overlaps.pull(overlaps.pairs(w, v, partner=overlaps.Partner.basis), v, b)
         return self._back(a[..., None] * (mine - theirs))
 
     def head_slope(self, w, a, v, b):
@@ -304,6 +306,7 @@ class Sample(AbstractLaw):
 
     def slope(self, w, a, v, b):
         """See `AbstractLaw`; a neuron at a kink counts half (1{0 > 0} = ½)."""
+        v = jnp.eye(self.inputs) if v is None else v
 
         def summand(x, p):
             pull = _residual(x, w, a, v, b) * p

@@ -29,6 +29,7 @@ like $1/|u|$ across the ray, is given its radial (one-sided) value 0. Never NaN.
 in Safran & Shamir (2018) and Tian (2017), rearranged.
 """
 
+import enum
 from functools import partial
 
 import equinox as eqx
@@ -102,10 +103,26 @@ class Pairs(eqx.Module):
         return jnp.where(acute, small, large), jnp.where(acute, large, small)
 
 
-def pairs(u: Float[Array, "*b k d"], v: Float[Array, "*c m d"] | None = None) -> Pairs:
+class Partner(enum.Enum):
+    """Whom rows are paired with, where that saves work."""
+
+    others = enum.auto()
+    themselves = enum.auto()
+    """The pair (i, i) is exactly parallel."""
+    basis = enum.auto()
+    """Cosines are the entries of the unit rows: no matrix product."""
+
+
+def pairs(
+    u: Float[Array, "*b k d"],
+    v: Float[Array, "*c m d"] | None = None,
+    *,
+    partner: Partner | None = None,
+) -> Pairs:
     r"""Norms, unit vectors and angles of all pairs of rows of `u` and `v`.
 
-    Without `v`, of all pairs of rows of `u`; the pair (i, i) is then exactly parallel.
+    Without `v`, of all pairs of rows of `u`, or with `partner=Partner.basis` of rows of `u` with the
+    standard basis.
 
     **Accuracy.** Angles to 1e-14 absolute and, near 0 and π, to a few ulp of θ and π − θ. Sine and
     supplement may be differentiated once; at parallel rows, where they have a kink, the
@@ -115,14 +132,22 @@ def pairs(u: Float[Array, "*b k d"], v: Float[Array, "*c m d"] | None = None) ->
     as no row has two of them.
     """
     norm_u, unit_u = _polar(u)
-    norm_v, unit_v = (norm_u, unit_u) if v is None else _polar(v)
-    return Pairs(norm_u, norm_v, unit_u, unit_v, *_angles(unit_u, unit_v, v is None))
+    if v is not None:
+        partner = Partner.others
+        norm_v, unit_v = _polar(v)
+    elif partner is Partner.basis:
+        norm_v, unit_v = jnp.ones(u.shape[-1]), jnp.eye(u.shape[-1])
+    else:
+        partner = Partner.themselves
+        norm_v, unit_v = norm_u, unit_u
+    return Pairs(norm_u, norm_v, unit_u, unit_v, *_angles(unit_u, unit_v, partner))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _angles(unit_u, unit_v, same):
-    distinct = ~jnp.eye(unit_u.shape[-2], dtype=bool) if same else jnp.ones((), dtype=bool)
-    cosine = _dot(unit_u, unit_v)
+def _angles(unit_u, unit_v, partner):
+    is_own = partner is Partner.themselves
+    distinct = ~jnp.eye(unit_u.shape[-2], dtype=bool) if is_own else jnp.ones((), dtype=bool)
+    cosine = unit_u if partner is Partner.basis else _dot(unit_u, unit_v)
     opposite = cosine < 0
     gap = jnp.where(distinct, jnp.maximum(1 - jnp.abs(cosine), 0.0), 0.0)
     near = (gap < _NEAR) & distinct
@@ -133,8 +158,9 @@ def _angles(unit_u, unit_v, same):
         return jnp.where(near, jax.lax.cond(several, every_pair, one_a_row, gap), gap)
 
     def one_a_row(gap):
-        partner = (near * jnp.where(opposite, -1.0, 1.0)) @ unit_v
-        return jnp.broadcast_to(_half_square(unit_u - partner)[..., None], gap.shape)
+        closest = near * jnp.where(opposite, -1.0, 1.0)
+        closest = closest if partner is Partner.basis else closest @ unit_v
+        return jnp.broadcast_to(_half_square(unit_u - closest)[..., None], gap.shape)
 
     def every_pair(gap):
         sign = jnp.where(opposite, -1.0, 1.0)[..., None]
@@ -147,14 +173,14 @@ def _angles(unit_u, unit_v, same):
 
 
 @_angles.defjvp
-def _angles_jvp(same, primals, tangents):
+def _angles_jvp(partner, primals, tangents):
     # By hand: autodiff of a square root at a vanishing gap is infinite, and the usual repair
     # (`where`) silently drops terms that do not vanish, so that second derivatives of the overlap
     # come out finite, symmetric and wrong where neurons meet.
     (u, v), (du, dv) = primals, tangents
-    gap, sine, supplement = _angles(u, v, same)
+    gap, sine, supplement = _angles(u, v, partner)
     sign = jnp.where(supplement < jnp.pi / 2, -1.0, 1.0)
-    slope = _dot(du, v) + _dot(u, dv)
+    slope = du if partner is Partner.basis else _dot(du, v) + _dot(u, dv)
     turn = -slope * _reciprocal(sine)
     return (gap, sine, supplement), (-sign * slope, sign * (1 - gap) * turn, -turn)
 
@@ -236,7 +262,7 @@ def gram_gradient(u: Float[Array, "k d"], v: Float[Array, "m d"]) -> Float[Array
 def gram_hessian(
     u: Float[Array, "k d"], v: Float[Array, "m d"]
 ) -> tuple[Float[Array, "k m d d"], Float[Array, "k m d d"]]:
-    r"""All second derivatives $\partial^2 K / \partial u_i^2$ and $\partial^2 K / \partial u_i \partial v_j$.
+    r"""All $\partial^2 K_{ij} / \partial u_i^2$ and $\partial^2 K_{ij} / \partial u_i \partial v_j$.
 
     The mixed one is symmetric, and I/2 where the vectors are parallel, 0 where antiparallel.
 
@@ -270,18 +296,20 @@ def mixed_curvature(p: Pairs) -> Float[Array, "k m d d"]:
 
 
 def pull(
-    p: Pairs, v: Float[Array, "*c m d"], heads: Float[Array, "*e m"]
+    p: Pairs, v: Float[Array, "*c m d"] | None, heads: Float[Array, "*e m"]
 ) -> Float[Array, "*b k d"]:
     r"""The gradients $\sum_j c_j\, \partial K(u_i, v_j) / \partial u_i$, where `p` = pairs(u, v).
 
-    **Cost.** Two matrix products on top of `pairs`.
+    `v` is None for the standard basis. **Cost.** A matrix product on top of `pairs`, without
+    `v` none.
     """
     radial = (p.sine @ (heads * p.norm_v)[..., None]) * p.unit_u
-    return (radial + p.supplement @ (heads[..., None] * v)) / (2 * jnp.pi)
+    flat = p.supplement * heads if v is None else p.supplement @ (heads[..., None] * v)
+    return (radial + flat) / (2 * jnp.pi)
 
 
 def curvature(p: Pairs, heads: Float[Array, " m"]) -> Float[Array, "k d d"]:
-    r"""The matrices $\sum_j c_j\, \partial^2 K(u_i, v_j) / \partial u_i^2$, where `p` = pairs(u, v)."""
+    r"""The matrices $\sum_j c_j\, \partial^2 K_{ij} / \partial u_i^2$, where `p` = pairs(u, v)."""
     weight = heads * p.norm_v * _reciprocal(p.norm_u)[:, None] / (2 * jnp.pi)
     flat = jnp.eye(p.unit_u.shape[-1]) - _square(p.unit_u)
     normal = _across(p)

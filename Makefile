@@ -1,0 +1,45 @@
+# Each target does all of its own set-up; only Python (3.11 or newer) and make are needed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help census test test-slow lint docs bench clean
+.DEFAULT_GOAL := help
+
+help:  ## What there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /	/' | expand -t 12
+
+# Two stamps, so that `make census` does not wait for the test tools.
+$(VENV)/.base: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("shallows needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(INSTALL) -e '.[dev]'
+	touch $@
+
+census: $(VENV)/.base  ## The main job: 1000 starts at d = k = 10, table and report
+	$(BIN)/shallows census -k 10 --starts 1000 --optimiser gd --out census
+
+lint: $(VENV)/.dev  ## Linting, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint  ## Everything that must hold, in minutes
+	$(BIN)/pytest
+
+test-slow: $(VENV)/.dev  ## The slow tests only
+	$(BIN)/pytest -m slow
+
+docs: $(VENV)/.dev  ## The documentation site, in site/
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.dev  ## Speed, as ratios to simple baselines taken in one run
+	$(BIN)/python benchmarks/speed.py
+
+clean:
+	rm -rf $(VENV) site build dist census
