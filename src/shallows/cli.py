@@ -105,7 +105,8 @@ def census(
         typer.Option("--optimiser", help="Gradient flow, descent with a fixed step, or SGD."),
     ] = Optimiser.flow,
     step: Annotated[
-        float | None, typer.Option("--step", help="Step of gd or sgd. [default: 5/k; sgd 1/k]")
+        float | None,
+        typer.Option("--step", help="Step of gd or sgd. [default: 5/max(k, 6); sgd 1/k]"),
     ] = None,
     init: Annotated[
         float | None,
@@ -129,7 +130,7 @@ def census(
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Train from many random starts: which critical points are found, and how often?
+    """Train from many random starts: which critical points are found, and how often.
 
     Every start is followed to a gradient norm of 1e-12. End points that are relabellings of one
     another are one family; the table gives its isotropy group, how often it was found, its loss
@@ -223,7 +224,7 @@ def _sizes(text: str) -> list[int]:
     """The sizes in `10` or `6:50` (both ends included) or `10:100:10`."""
     try:
         first, *rest = (int(part) for part in text.split(":"))
-        last, step = (rest + [1])[:2] if rest else (first, 1)
+        last, step = [*rest, 1][:2] if rest else (first, 1)
         if len(rest) > 2 or first < 1 or last < first or step < 1:
             raise ValueError
     except ValueError:

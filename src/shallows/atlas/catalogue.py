@@ -72,7 +72,7 @@ class Census:
     """The catalogue of critical points that training finds."""
 
     question: dict[str, Any]
-    """What was asked: neurons, inputs, teacher, law, optimiser, step, init, trained, seed, starts."""
+    """What was asked: neurons, inputs, teacher, law, trained, optimiser, init, seed, starts."""
     starts: int
     settled: int
     seconds: float

@@ -150,6 +150,7 @@ def census(
             seed=int(seed),
             blocks_reused=reused,
             damaged_recomputed=damaged,
+            **_promoted(loss),
             **({} if store is None else {"store": str(store.folder)}),
         ),
     )
@@ -201,7 +202,12 @@ class _Block:
         return Result(
             {"seconds": time.perf_counter() - began, "outcomes": dict(outcomes)},
             table,
-            {"precision": "float64", "device": jax.devices()[0].platform, "seed": self.seed},
+            {
+                "precision": "float64",
+                "device": jax.devices()[0].platform,
+                "seed": self.seed,
+                **_promoted(self.loss),
+            },
         )
 
 
@@ -399,6 +405,16 @@ def _ends(loss: SquaredLoss, w, a) -> np.ndarray:
         operator, k=12, which="BE", v0=first, return_eigenvectors=False
     )
     return np.sort(both)
+
+
+def _promoted(loss: SquaredLoss) -> dict[str, str]:
+    """What was promoted to float64, for the record."""
+    given = {"teacher": loss.teacher.given_as, "data": getattr(loss.law, "given_as", "float64")}
+    low = [f"{what} given as {kind}" for what, kind in given.items() if kind != "float64"]
+    if not low:
+        return {}
+    reason = "everything is computed in float64; the rounding of the input stays"
+    return {"promoted": f"{', '.join(low)}: {reason}"}
 
 
 def _teacher_words(teacher: Network) -> str:

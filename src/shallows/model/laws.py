@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Key
 
 from shallows.model import overlaps
-from shallows.model.network import finite, positive_integer
+from shallows.model.network import finite, given_type, positive_integer
 
 
 class AbstractLaw(eqx.Module):
@@ -257,6 +257,8 @@ class Sample(AbstractLaw):
     mass: Float[Array, "blocks block"]
     size: int = eqx.field(static=True)
     """The number of points."""
+    given_as: str = eqx.field(static=True)
+    """The type that the points came in, as in `Network`."""
     is_smooth = False
 
     def __init__(self, points: ArrayLike, weights: ArrayLike | None = None, *, block: int = 4096):
@@ -267,7 +269,7 @@ class Sample(AbstractLaw):
                 f"{x.shape}. Reshape it to (points, inputs)."
             )
         n, self.inputs = x.shape
-        self.size = n
+        self.size, self.given_as = n, given_type(points)
         mass = np.ones(n) if weights is None else np.asarray(finite("weights", weights))
         if mass.shape != (n,) or np.any(mass < 0) or mass.sum() == 0:
             raise ValueError(

@@ -25,11 +25,13 @@ class Network(eqx.Module):
     inner: Float[Array, "*b k d"]
     outer: Float[Array, "*b k"]
     bias: Float[Array, "*b k"] | None
+    given_as: str = eqx.field(static=True)
+    """The type that `inner` came in, such as float32; records say so when it was not float64."""
 
     def __init__(
         self, inner: ArrayLike, outer: ArrayLike | None = None, bias: ArrayLike | None = None
     ):
-        self.inner = finite("inner", inner)
+        self.inner, self.given_as = finite("inner", inner), given_type(inner)
         if self.inner.ndim < 2 or 0 in self.inner.shape:
             raise ValueError(
                 f"`inner` must be a matrix with a row for each neuron and a column for each "
@@ -149,6 +151,12 @@ def finite(name: str, value: ArrayLike) -> Float[Array, "..."]:
             f"{array[where]} at {where}. Remove or repair them."
         )
     return jnp.asarray(array)
+
+
+def given_type(value: ArrayLike) -> str:
+    """The floating-point type of `value`, or float64 for integers and lists, which lose nothing."""
+    kind = np.asarray(value).dtype
+    return str(kind) if kind.kind == "f" else "float64"
 
 
 def positive_integer(name: str, value: object) -> int:

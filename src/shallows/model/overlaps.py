@@ -121,8 +121,8 @@ def pairs(
 ) -> Pairs:
     r"""Norms, unit vectors and angles of all pairs of rows of `u` and `v`.
 
-    Without `v`, of all pairs of rows of `u`, or with `partner=Partner.basis` of rows of `u` with the
-    standard basis.
+    Without `v`, of all pairs of rows of `u`, or with `partner=Partner.basis` of rows of `u` with
+    the standard basis.
 
     **Accuracy.** Angles to 1e-14 absolute and, near 0 and π, to a few ulp of θ and π − θ. Sine and
     supplement may be differentiated once; at parallel rows, where they have a kink, the
@@ -262,7 +262,7 @@ def gram_gradient(u: Float[Array, "k d"], v: Float[Array, "m d"]) -> Float[Array
 def gram_hessian(
     u: Float[Array, "k d"], v: Float[Array, "m d"]
 ) -> tuple[Float[Array, "k m d d"], Float[Array, "k m d d"]]:
-    r"""All $\partial^2 K_{ij} / \partial u_i^2$ and $\partial^2 K_{ij} / \partial u_i \partial v_j$.
+    r"""All second derivatives of $K(u_i, v_j)$: in $u_i$ twice, and mixed.
 
     The mixed one is symmetric, and I/2 where the vectors are parallel, 0 where antiparallel.
 

@@ -46,8 +46,8 @@ class Newton(eqx.Module):
     bound the Hessian's Lipschitz constant in a ball around θ, μ > 0 be below its smallest
     eigenvalue at θ and g be the gradient there. If 8 B |g| ≤ μ², then on the ball of radius
     r = μ/(2B) the Hessian is at least μ/2, so the gradient flow from θ cannot leave the ball
-    (its length is at most 2|g|/μ ≤ r/2), neither can descent with a step below 2/λ_max, and there is
-    one critical point in it, a minimum. Newton's limit is accepted only if it lies in the ball.
+    (its length is at most 2|g|/μ ≤ r/2), neither can descent with a step below 2/λ_max, and there
+    is one critical point in it, a minimum. Newton's limit is accepted only if it lies there.
     Where the smallest eigenvalue is so small that this would take very long, a second test, the
     affine-invariant form of the first, compares the Hessians at the limit, at the start and
     opposite of it. Both are Kantorovich tests in floating point: evidence, not proofs.

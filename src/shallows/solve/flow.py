@@ -34,7 +34,8 @@ class Outcome(enum.Enum):
     )
     at_kink = (
         "The run chatters at a kink of a data set's loss, where the gradient jumps and never "
-        "becomes small. The point is a minimum if its loss does not fall with a smaller step."
+        "becomes small: for 2000 steps neither loss nor gradient fell. It is close to a minimum "
+        "on the kink; a smaller step comes closer."
     )
 
 
@@ -156,6 +157,7 @@ def endpoints(
     where = np.arange(width)  # the start that each lane follows; -1 when there is none left
     state = jax.tree.map(lambda leaf: leaf[:width], begun)
     hurdle = np.full(width, 3e-5)  # the gradient norm below which Newton is tried
+    checkpoint = [_NO_CHECKPOINT] * width
     while np.any(where >= 0):
         state = how.advance(loss, state, stride)
         if watch is not None:
@@ -172,8 +174,11 @@ def endpoints(
                 hurdle[lane] = size[lane] / 8
                 end = _polished(loss, how, one, int(where[lane]))
             if end is None:
-                number = int(where[lane])
-                end = _ended(loss, how, one, number, size[lane], tolerance, zero[lane])
+                chatters = False
+                if not loss.law.is_smooth:
+                    checkpoint[lane], chatters = _chatters(loss, one, size[lane], checkpoint[lane])
+                number, flags = int(where[lane]), (zero[lane], chatters)
+                end = _ended(loss, how, one, number, float(size[lane]), tolerance, *flags)
             if end is None:
                 continue
             yield end
@@ -183,12 +188,14 @@ def endpoints(
                 for old, new in zip(jax.tree.leaves(now), jax.tree.leaves(fresh), strict=True):
                     old[lane] = new
                 hurdle[lane] = 3e-5
+                checkpoint[lane] = _NO_CHECKPOINT
                 refilled = True
         alive = int(np.sum(where >= 0))
         narrow = _narrower(width, alive)
         if narrow < width:
             order = np.argsort(where < 0, kind="stable")[:narrow]
             where, hurdle, width = where[order], hurdle[order], narrow
+            checkpoint = [checkpoint[lane] for lane in order]
             now = jax.tree.map(lambda leaf, order=order: leaf[order], now)
             refilled = True
         if refilled:
@@ -286,7 +293,20 @@ def _is_zero(loss, state, floor) -> np.ndarray:
     return np.asarray(_is_zero_at(loss, state, floor))
 
 
-def _ended(loss, how, one, number, size, tolerance, zero) -> Endpoint | None:
+_NO_CHECKPOINT = (0, np.inf, np.inf)
+
+
+def _chatters(loss, one, size, checkpoint):
+    """A new checkpoint every 2000 steps, and whether nothing was gained since the last."""
+    steps, value, smallest = checkpoint
+    if one.steps - steps < 2000:
+        return (steps, value, min(smallest, float(size))), False
+    now = float(loss.value_at(*loss.trained.split(one.theta, one.heads)))
+    idle = now > (1 - 1e-7) * value and size > smallest / 2
+    return (int(one.steps), now, float(size)), idle
+
+
+def _ended(loss, how, one, number, size, tolerance, zero, chatters) -> Endpoint | None:
     if not np.isfinite(size) or size > 1e12:
         outcome = Outcome.diverged
     elif size <= tolerance:
@@ -295,8 +315,10 @@ def _ended(loss, how, one, number, size, tolerance, zero) -> Endpoint | None:
         outcome = Outcome.reached_zero
     elif np.min(np.linalg.norm(one.theta[:, : loss.law.inputs], axis=-1)) < 1e-12:
         outcome = Outcome.neuron_vanished
+    elif chatters:
+        outcome = Outcome.at_kink
     elif one.steps >= how.max_steps:
-        outcome = Outcome.out_of_steps if loss.law.is_smooth else Outcome.at_kink
+        outcome = Outcome.out_of_steps
     else:
         return None
     theta = np.nan_to_num(one.theta, nan=0.0, posinf=0.0, neginf=0.0)

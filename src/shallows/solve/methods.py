@@ -79,7 +79,8 @@ def _rest(loss, theta, heads, pace):
 class GradientDescent(AbstractMethod):
     r"""$\theta \leftarrow \theta - h\,\nabla L(\theta)$ with a fixed step h on the exact gradient.
 
-    Without `step`, h = 5/k as in Safran, Yehudai & Shamir (2020); Safran & Shamir (2018) used 0.1.
+    Without `step`, h = 5/k as in Safran, Yehudai & Shamir (2020), who start at k = 6; below that
+    h = 5/6, since 5/k is beyond the stability limit 2/λ_max. Safran & Shamir (2018) used 0.1.
     """
 
     step: float | None = eqx.field(static=True)
@@ -91,7 +92,7 @@ class GradientDescent(AbstractMethod):
 
     def begin(self, loss, theta, heads, keys):
         """See `AbstractMethod`."""
-        return _rest(loss, theta, heads, self.step or 5 / theta.shape[-2])
+        return _rest(loss, theta, heads, self.step or _usual_step(theta))
 
     def advance(self, loss, state, steps):
         """See `AbstractMethod`."""
@@ -100,6 +101,10 @@ class GradientDescent(AbstractMethod):
     def keeps(self, pace, stiffness):
         """See `AbstractMethod`: a step above 2/λ jumps out of the bowl."""
         return pace * stiffness <= 2
+
+
+def _usual_step(theta):
+    return 5 / max(theta.shape[-2], 6)
 
 
 @jax.jit
@@ -146,7 +151,7 @@ class StochasticDescent(AbstractMethod):
             loss.teacher, Sample(jnp.ones((self.batch, loss.law.inputs))), loss.trained
         )
         theta = _wander(loss, minibatch, theta, heads, keys, self.step or 1 / k, self.opening)
-        state = _rest(loss, theta, heads, 5 / k)
+        state = _rest(loss, theta, heads, _usual_step(theta))
         spent = jnp.full(len(theta), self.opening)
         return eqx.tree_at(lambda s: (s.time, s.steps), state, (spent.astype(float), spent))
 
