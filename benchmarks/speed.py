@@ -37,7 +37,7 @@ from shallows.solve import GradientDescent, GradientFlow, Outcome, trajectory
 RESULTS: dict[str, dict[str, float]] = {}
 
 
-def report(task: str, contender: str, seconds: float, unit: float, name: str, note: str = ""):
+def report(task, contender, seconds, unit, name, note=""):
     """Print one row, with its ratio to the first contender of the task."""
     rows = RESULTS.setdefault(task, {})
     rows[contender] = seconds
@@ -108,17 +108,24 @@ def torch_or_none():
     return torch
 
 
+TIMES = 20
+
+
+def repeated(gradient):
+    """Twenty descents in one compiled loop: what training does."""
+
+    def step(_, w):
+        return w - 1e-5 * gradient(w)
+
+    return jax.jit(lambda w: jax.lax.fori_loop(0, TIMES, step, w))
+
+
 def bench_gradient():
     """One gradient per start, in a batch."""
     torch = torch_or_none()
     for k, starts in ((20, 128), (50, 20), (100, 5)):
         loss, inner = problem(k, starts)
-        w, a, v, times = jnp.asarray(inner), jnp.ones((starts, k)), jnp.eye(k), 20
-
-        def repeated(gradient, times=times):
-            # Twenty descents in one compiled loop: what training does.
-            step = lambda _, w: w - 1e-5 * gradient(w)  # noqa: E731
-            return jax.jit(lambda w: jax.lax.fori_loop(0, times, step, w))
+        w, a, v = jnp.asarray(inner), jnp.ones((starts, k)), jnp.eye(k)
 
         ours = repeated(lambda w, loss=loss, a=a: loss.gradient_at(w, a))
         naive = repeated(jax.vmap(jax.grad(lambda w, v=v: textbook(jnp, w, v))))
@@ -129,14 +136,14 @@ def bench_gradient():
         if torch is not None:
             x, y = torch.tensor(inner), torch.eye(k)
 
-            def by_torch(x=x, y=y, times=times):
-                for _ in range(times):
+            def by_torch(x=x, y=y):
+                for _ in range(TIMES):
                     z = x.detach().requires_grad_()
                     textbook(torch, z, y).backward()
                     x = x - 1e-5 * z.grad
 
             contenders["torch autodiff, batched"] = by_torch
-        race(f"gradient, d = k = {k}", contenders, starts * times, 1e-6, "µs")
+        race(f"gradient, d = k = {k}", contenders, starts * TIMES, 1e-6, "µs")
         entry = RESULTS[f"gradient, d = k = {k}"]["shallows"] / (2 * k * k)
         print(f"{'':34s} = {entry * 1e9:.2f} ns for each of the 2k² overlaps, everything included")
 

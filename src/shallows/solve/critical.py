@@ -40,7 +40,7 @@ class NewtonOutcome(enum.Enum):
 
 
 class Newton(eqx.Module):
-    r"""Newton's method, with a dense Hessian up to 1000 parameters and by its products beyond.
+    r"""Newton's method, with a dense Hessian up to 450 parameters and by its products beyond.
 
     With `basin=True` (for minima reached by training) it runs only inside a trapping bowl. Let B
     bound the Hessian's Lipschitz constant in a ball around θ, μ > 0 be below its smallest

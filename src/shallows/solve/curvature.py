@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from shallows.landscape import SquaredLoss
 
-# Parameters up to which a factorisation (n³/3) is cheaper than some hundred products.
-DENSE = 1000
+# Parameters up to which factorisations (n³/3) are cheaper than some hundred products.
+DENSE = 450
 
 
 class AbstractCurvature(abc.ABC):
@@ -37,7 +37,7 @@ class AbstractCurvature(abc.ABC):
 
 
 def curvature_at(loss: SquaredLoss, theta: np.ndarray, heads: np.ndarray) -> AbstractCurvature:
-    """The Hessian at θ, dense up to 1000 parameters."""
+    """The Hessian at θ, dense up to 450 parameters."""
     kind = Dense if theta.size <= DENSE else Products
     return kind(loss, theta, heads)
 
@@ -59,14 +59,32 @@ class Dense(AbstractCurvature):
         return True
 
     def largest(self):
-        """See `AbstractCurvature`: twenty power steps from a fixed vector."""
-        x = np.cos(np.arange(len(self.matrix)))
-        for _ in range(20):
-            x = self.matrix @ (x / np.linalg.norm(x))
-        return float(np.linalg.norm(x))
+        """See `AbstractCurvature`: forty Lanczos steps from a fixed generic vector."""
+        # Power steps would not do: the two largest eigenvalues differ by a fifth.
+        now = _generic(len(self.matrix))
+        before, coupling = np.zeros_like(now), 0.0
+        diagonal, off = [], []
+        for _ in range(40):
+            image = self.matrix @ now - coupling * before
+            diagonal.append(now @ image)
+            image -= diagonal[-1] * now
+            coupling = float(np.linalg.norm(image))
+            off.append(coupling)
+            before, now = now, image / max(coupling, 1e-300)
+        return _ritz_ends(np.array(diagonal), np.array(off))[1]
 
     def solver(self):
-        """See `AbstractCurvature`: an LU factorisation, so that saddles are welcome."""
+        """See `AbstractCurvature`: Cholesky where it is positive, LU at saddles."""
+        try:
+            factor = scipy.linalg.cho_factor(self.matrix, lower=True, check_finite=False)
+            pivots = np.diag(factor[0]) ** 2
+            if not pivots.min() > 1e-13 * pivots.max():
+                return None
+            return lambda g: scipy.linalg.cho_solve(factor, g.ravel(), check_finite=False).reshape(
+                g.shape
+            )
+        except scipy.linalg.LinAlgError:
+            pass
         factor = scipy.linalg.lu_factor(self.matrix, check_finite=False)
         pivots = np.abs(np.diag(factor[0]))
         if not pivots.min() > 1e-13 * pivots.max():
@@ -101,11 +119,7 @@ class Products(AbstractCurvature):
     def __init__(self, loss: SquaredLoss, theta: np.ndarray, heads: np.ndarray):
         self.at = (loss, jnp.asarray(theta), jnp.asarray(heads))
         diagonal, off = (np.asarray(x) for x in _lanczos(*self.at))
-        # An invariant subspace ends the recurrence; what follows it is noise.
-        end = np.flatnonzero(off < 1e-10 * off[0])
-        size = len(diagonal) if not len(end) else int(end[0]) + 1
-        ritz = scipy.linalg.eigvalsh_tridiagonal(diagonal[:size], off[: size - 1])
-        self.smallest, self.top = float(ritz[0]), float(ritz[-1])
+        self.smallest, self.top = _ritz_ends(diagonal, off)
 
     def is_above(self, bound):
         """See `AbstractCurvature`."""
@@ -128,6 +142,21 @@ class Products(AbstractCurvature):
         return max(abs(theirs / mine - 1), abs(other.smallest / self.smallest - 1))
 
 
+def _generic(size: int) -> Float[np.ndarray, " n"]:
+    """A fixed unit vector without symmetry: one in an invariant subspace sees nothing else."""
+    x = np.cos(np.arange(size, dtype=float) ** 1.5)
+    return x / np.linalg.norm(x)
+
+
+def _ritz_ends(diagonal, off) -> tuple[float, float]:
+    """The smallest and the largest eigenvalue of what a Lanczos recurrence has seen."""
+    # An invariant subspace ends the recurrence; what follows it is noise.
+    end = np.flatnonzero(off < 1e-10 * max(abs(diagonal[0]), off[0]))
+    size = len(diagonal) if not len(end) else int(end[0]) + 1
+    ritz = scipy.linalg.eigvalsh_tridiagonal(diagonal[:size], off[: size - 1])
+    return float(ritz[0]), float(ritz[-1])
+
+
 def _slope_at(loss, theta, heads):
     return loss.gradient_at(*loss.trained.split(theta, heads))
 
@@ -146,8 +175,7 @@ def _product(loss, theta, heads, x):
 def _lanczos(loss, theta, heads):
     # Without reorthogonalisation: copies of extreme values do no harm here.
     _, product = jax.linearize(lambda t: _slope_at(loss, t, heads), theta)
-    first = jnp.cos(jnp.arange(theta.size, dtype=float) ** 1.5).reshape(theta.shape)
-    first = first / jnp.linalg.norm(first)
+    first = jnp.asarray(_generic(theta.size)).reshape(theta.shape)
 
     def step(carry, _):
         before, now, coupling = carry
