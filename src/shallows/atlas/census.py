@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -169,13 +170,9 @@ class _Block:
 
     def starts(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         """Inner weights, heads and keys of starts first, …, first + count − 1."""
-        root = jax.random.key(self.seed)
-        each = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(root, i)))(
-            jnp.arange(first, first + count)
-        )
         shape = (self.neurons, self.loss.law.inputs)
-        inner = jax.vmap(lambda key: self.init * jax.random.normal(key, shape))(each[:, 0])
-        return np.asarray(inner), np.ones((count, self.neurons)), each[:, 1]
+        normal, keys = _draws(jax.random.key(self.seed), np.arange(first, first + count), shape)
+        return self.init * np.asarray(normal), np.ones((count, self.neurons)), keys
 
     def __call__(self, case: dict[str, Any]) -> Result:
         began = time.perf_counter()
@@ -209,6 +206,13 @@ class _Block:
                 **_promoted(self.loss),
             },
         )
+
+
+@partial(jax.jit, static_argnames="shape")
+def _draws(root, numbers, shape):
+    """For each start number, standard normal weights and a key of its own."""
+    each = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(root, i)))(numbers)
+    return jax.vmap(lambda key: jax.random.normal(key, shape))(each[:, 0]), each[:, 1]
 
 
 @dataclasses.dataclass

@@ -251,7 +251,7 @@ def _milestones(until: int) -> Sequence[int]:
 def _lanes(theta) -> int:
     # Enough entries of the Gram matrices to fill the vector units, few enough for the cache.
     _, k, p = theta.shape
-    return min(len(theta), max(4, min(256, 51_200 // (k * max(k, p)))))
+    return min(len(theta), max(4, min(256, 25_600 // (k * max(k, p)))))
 
 
 def _narrower(width: int, alive: int) -> int:

@@ -1,0 +1,273 @@
+"""What the documentation shows is there, is executed, and is complete."""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from shallows.cli import app
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SHOWN = [ROOT / "README.md", DOCS / "index.md", DOCS / "start.md"]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def _run(*command, cwd):
+    # JAX's own threads make no difference at these sizes, and deprecations are errors here too.
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1", "PYTHONWARNINGS": "error", "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The built site."""
+    for module in ("mkdocs", "material", "mkdocstrings", "latex2mathml"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is missing; install with `pip install -e '.[docs]'`")
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_site_builds_without_a_warning_and_has_every_page(site):
+    pages = {path.relative_to(DOCS).with_suffix(".html") for path in DOCS.rglob("*.md")}
+    assert pages <= {path.relative_to(site) for path in site.rglob("*.html")}
+
+
+def test_site_asks_nobody_else_for_anything(site):
+    # Links that a reader may click are welcome; what a browser loads by itself is not.
+    loaded = re.compile(
+        r"<(?:script|img|iframe|source|object|embed)\b[^>]*?\b(?:src|data)=[\"']?(?:https?:)?//[^>]*>"
+        r"|<link\b(?![^>]*rel=[\"']?canonical)[^>]*href=[\"']?(?:https?:)?//[^>]*>"
+        r"|class=\"?mermaid|data-md-component=\"?source\""
+    )
+    for page in site.rglob("*.html"):
+        assert not loaded.findall(page.read_text("utf-8")), page
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"url\([\"']?(?:https?:)?//|@import", sheet.read_text("utf-8")), sheet
+
+
+def test_every_formula_is_drawn(site):
+    for page in site.rglob("*.html"):
+        text = page.read_text("utf-8")
+        assert text.count('class="arithmatex"') == text.count('class="arithmatex"><math'), page
+    assert "<math" in (site / "model.html").read_text("utf-8")
+
+
+def test_every_public_name_is_on_the_page_of_its_room(site):
+    for room in ("model", "landscape", "symmetry", "solve", "lab", "atlas", "report"):
+        module = importlib.import_module(f"shallows.{room}")
+        page = (site / f"{room}.html").read_text("utf-8")
+        for name in module.__all__:
+            if not name.isupper():  # constants are explained where they are used
+                assert re.search(rf'id="shallows\.{room}\.[\w.]*\b{name}"', page), (room, name)
+
+
+def _section(command):
+    text = (DOCS / "commands.md").read_text("utf-8")
+    match = re.search(rf"^## `{command}`$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert match, f"docs/commands.md has no section `{command}`"
+    return match[1]
+
+
+def _options(command):
+    return [
+        name
+        for parameter in COMMANDS[command].params
+        for name in [*parameter.opts, *parameter.secondary_opts]
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_is_documented_with_each_of_its_options(command):
+    rows = re.findall(r"^\| (`-.*?) \|", _section(command), re.MULTILINE)
+    documented = re.findall(r"`(-[^`]+)`", " ".join(rows))
+    assert set(documented) == {*_options(command), "--help"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_has_help_that_ends_with_an_example(command, tmp_path):
+    text = _run("-m", "shallows", command, "--help", cwd=tmp_path)
+    assert re.search(rf"Example: shallows {command} -", text)
+    for option in COMMANDS[command].params:
+        assert getattr(option, "help", ""), option.name
+
+
+def test_every_json_key_is_documented():
+    import numpy as np
+
+    from shallows.atlas import Census, Curve, Family, Kind, Level
+
+    family = Family(
+        name="global",
+        isotropy="ΔS2",
+        isotropy_order=2,
+        flipped=0,
+        count=1,
+        loss=0.0,
+        smallest_eigenvalue=0.1,
+        kind=Kind.minimum,
+        gradient_norm=0.0,
+        weights=np.eye(2),
+        outer=np.ones(2),
+        spectrum=(Level(0.1, 4),),
+        curve=Curve((), (), ()),
+        first_start=0,
+        spread=0.0,
+    )
+    question = dict.fromkeys(
+        ("neurons", "inputs", "teacher", "law", "trained", "optimiser", "init", "seed")
+    )
+    document = Census(question, 1, 1, 0.0, (family,), {}, {}).as_json()
+    keys = {*document, *document["families"][0], *document["families"][0]["spectrum"][0]}
+    section = _section("census")
+    first_cells = " ".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE))
+    missing = [key for key in keys if f"`{key}`" not in first_cells and f'"{key}"' not in section]
+    assert not missing
+
+
+def test_every_outcome_and_exit_status_is_documented():
+    from shallows.solve import Outcome
+
+    for outcome in Outcome:
+        assert f"| `{outcome.name}` |" in _section("census")
+    text = (DOCS / "commands.md").read_text("utf-8")
+    assert re.findall(r"^\| (\d+) \|", text, re.MULTILINE) == ["0", "1", "2", "130"]
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
+def test_python_that_is_shown_runs(page, tmp_path):
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert blocks
+    (tmp_path / "blocks.py").write_text("\n".join(blocks), "utf-8")
+    _run("blocks.py", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(example, tmp_path):
+    if "sklearn" in example.read_text("utf-8"):
+        pytest.importorskip("sklearn")
+    out = _run(str(example), cwd=tmp_path)
+    expected = {
+        "digits": "shallows census --law digits.npz -k 10 --starts 20 --optimiser gd",
+        "first_census": "50 of 50 starts settled",
+        "hessian_of_a_point": "smallest eigenvalue  0.00470",  # facts: published as 0.0047
+        "own_teacher": "20 of 20 starts settled",
+    }
+    assert expected[example.stem] in out
+
+
+def test_digits_example_writes_what_the_command_line_reads(tmp_path):
+    pytest.importorskip("sklearn")
+    import numpy as np
+
+    from shallows.cli import _law
+
+    _run(str(ROOT / "examples" / "digits.py"), cwd=tmp_path)
+    law = _law(tmp_path / "digits.npz")
+    assert (law.size, law.inputs) == (1797, 10)
+    moment = (
+        np.load(tmp_path / "digits.npz")["inputs"].T @ np.load(tmp_path / "digits.npz")["inputs"]
+    )
+    assert np.allclose(moment / 1797, np.eye(10), atol=1e-12)
+
+
+def _docstrings():
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node)
+                if text:
+                    yield f"{path.name}: {getattr(node, 'name', 'module')}", text
+
+
+def _bibliography():
+    spec = importlib.util.spec_from_file_location("site_hook", DOCS / "_hooks" / "site.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pytest.importorskip("latex2mathml")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    return hook.entries((DOCS / "references.bib").read_text("utf-8"))
+
+
+def _surnames(fields):
+    return [author.split(",")[0] for author in fields["author"].split(" and ")]
+
+
+def _resolves(surnames, year, entries):
+    return any(
+        fields["year"] == year and all(name in surnames for name in _surnames(fields))
+        for _, fields in entries
+    )
+
+
+_NAME = r"[A-Z][\w\-]+"
+_CITED = re.compile(
+    rf"((?:{_NAME}(?:, | & | and ))*{_NAME})\s+\(((?:19|20)\d\d(?:, (?:19|20)\d\d)*)\)"
+)
+
+
+def test_every_source_is_in_the_bibliography():
+    """Author-year and arXiv numbers anywhere in a docstring, not only after **Source.**"""
+    entries = _bibliography()
+    assert len({key for key, _ in entries}) == len(entries) >= 10
+    numbers = {fields.get("eprint") for _, fields in entries}
+    cited = 0
+    for where, text in _docstrings():
+        flat = " ".join(text.split())
+        for names, years in _CITED.findall(flat):
+            surnames = re.split(r", | & | and ", names)
+            for year in years.split(", "):
+                cited += 1
+                assert _resolves(surnames, year, entries), (where, names, year)
+        for number in re.findall(r"\b\d{4}\.\d{5}\b", flat):
+            cited += 1
+            assert number in numbers, (where, number)
+        for lead in re.findall(r"\*\*Source\.\*\* (.{0,200})", flat):
+            assert re.search(r"\(?(19|20)\d\d\)?|\d{4}\.\d{5}|\b[Ff]acts\b", lead), (where, lead)
+    assert cited >= 10
+
+
+def test_a_source_that_is_nowhere_is_noticed():
+    entries = _bibliography()
+    assert _resolves(["Safran", "Shamir"], "2018", entries)
+    assert not _resolves(["Safran", "Shamir"], "2019", entries)
+    assert not _resolves(["Shamir"], "2018", entries)
+
+
+def test_every_entry_of_the_bibliography_is_on_its_page(site):
+    page = (site / "references.html").read_text("utf-8")
+    for key, fields in _bibliography():
+        assert key in page
+        assert fields["year"] in page
+
+
+def test_citation_states_the_licence_and_no_second_version():
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert "license: Apache-2.0" in text
+    # The version lives in one place, src/shallows/__init__.py.
+    assert not re.search(r"^version:", text, re.MULTILINE)
