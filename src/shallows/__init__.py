@@ -32,9 +32,13 @@ _HOME = {
     "GradientFlow": "shallows.solve",
     "GradientDescent": "shallows.solve",
     "StochasticDescent": "shallows.solve",
+    "Newton": "shallows.solve",
     "critical_point": "shallows.solve",
+    "Here": "shallows.lab",
+    "Processes": "shallows.lab",
     "Store": "shallows.lab",
     "census": "shallows.atlas",
+    "write_report": "shallows.report",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +91,9 @@ def _root(
 def census(
     neurons_of_teacher: Annotated[
         str | None,
-        typer.Option("-k", help="Neurons of teacher and student, or a range of sizes: `6:50`."),
+        typer.Option(
+            "-k", help="Neurons of teacher and student, or a range of sizes: `6:50`. [default: 10]"
+        ),
     ] = None,
     inputs: Annotated[
         int | None, typer.Option("--inputs", "-d", help="Input dimension. [default: k]")
@@ -121,7 +124,9 @@ def census(
     law: Annotated[
         str,
         typer.Option(
-            "--law", help="`gaussian`, or an npz file: inputs[, weights] (data), or covariance."
+            "--law",
+            help="`gaussian`, `sphere`, `ball` (of radius √d), or an npz file: inputs[, weights] "
+            "(a data set), or covariance.",
         ),
     ] = "gaussian",
     out: Annotated[
@@ -195,7 +200,7 @@ def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> No
         return
     _print(families_table(census))
     for outcome, count in census.unsettled.items():
-        _say(f"{count} starts ended as {outcome}: {_advice(outcome)}")
+        _say(f"ended as {outcome}: {count}. {_advice(outcome)}")
     _say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
 
 
@@ -239,9 +244,14 @@ def _problem(
     k: int | None, inputs: int | None, teacher: str, law: str, trained: Trained
 ) -> "SquaredLoss":
     from shallows.landscape import AllWeights, InnerWeights, SquaredLoss
-    from shallows.model import Gaussian, Network, orthonormal
+    from shallows.model import Gaussian, Network, Rotational, orthonormal
 
-    given: AbstractLaw | None = None if law == "gaussian" else _law(Path(law))
+    named: dict[str, Callable[[int], AbstractLaw]] = {
+        "gaussian": Gaussian,
+        "sphere": Rotational,
+        "ball": partial(Rotational, filled=True),
+    }
+    given: AbstractLaw | None = None if law in named else _law(Path(law))
     target: Network | None = None
     if teacher != "orthonormal":
         arrays = _arrays(Path(teacher), "teacher", {"inner"}, {"outer"})
@@ -265,7 +275,7 @@ def _problem(
             raise ValueError(f"{error} For a wider student: `-k {d} --neurons {size}`.") from None
     options = {Trained.inner: InnerWeights, Trained.all: AllWeights}
     return SquaredLoss(
-        target, Gaussian(target.inputs) if given is None else given, options[trained]()
+        target, named[law](target.inputs) if given is None else given, options[trained]()
     )
 
 
@@ -335,7 +345,7 @@ def _bar(title: str, total: int) -> Iterator[Callable[[Any], None]]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[families]} families"),
+        TextColumn("families: {task.fields[families]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=total, families=0, rate="")
@@ -360,9 +370,8 @@ def _print(renderable: Any) -> None:
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:  # a pipe has no width; tables are made for 100 columns
-        console = Console(width=100)
-    console.print(renderable)
+    # Tables are made for 100 columns; in a narrower window lines wrap, and stay legible.
+    Console(width=max(console.width, 100)).print(renderable)
 
 
 def _say(message: str) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
 
 _HOME = {
+    "Pulse": "shallows.atlas.census",
     "census": "shallows.atlas.census",
     "family_name": "shallows.atlas.naming",
 }
 
-__all__ = ["Census", "Curve", "Family", "Kind", "Level", "census", "family_name"]
+__all__ = ["Census", "Curve", "Family", "Kind", "Level", "Pulse", "census", "family_name"]
 
 
 def __getattr__(name: str) -> Any:

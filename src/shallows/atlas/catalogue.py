@@ -72,7 +72,8 @@ class Census:
     """The catalogue of critical points that training finds."""
 
     question: dict[str, Any]
-    """What was asked: neurons, inputs, teacher, law, trained, optimiser, init, seed, starts."""
+    """What was asked: neurons (of the student), inputs, teacher, teacher_neurons, law, trained,
+    optimiser (`flow`, `gd`, `sgd`), method (with its parameters), step, init, seed, starts."""
     starts: int
     settled: int
     seconds: float

@@ -139,7 +139,14 @@ def census(
             done += int(record.case.data["count"])
             tick(0)
     return Census(
-        question={**question, "starts": number},
+        question={
+            **question,
+            "optimiser": how.name,
+            "method": question["optimiser"],
+            "step": how.first_step(k),
+            "teacher_neurons": loss.teacher.neurons,
+            "starts": number,
+        },
         starts=number,
         settled=catalogue.settled,
         seconds=seconds,
@@ -345,7 +352,7 @@ class _Catalogue:
             isotropy_order=point.isotropy.order,
             flipped=flipped,
             count=member.count,
-            loss=member.loss,
+            loss=max(member.loss, 0.0),  # rounding may leave a zero at -1e-15
             smallest_eigenvalue=spectrum[0].eigenvalue,
             kind=kind,
             gradient_norm=member.gradient_norm,

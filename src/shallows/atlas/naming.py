@@ -17,7 +17,8 @@ def family_name(
     otherwise. Everything else is `unnamed:` and its group. Where two critical points share group
     and p, they share the name; a census then tells them apart by a suffix `#2`.
 
-    **Source.** A, I, II after Arjevani & Field (2020, 2021), by the formulas in our notes.
+    **Source.** A, I, II after Arjevani & Field (2020, 2021), by the signs of the diagonal (see
+    docs, notation).
     """
     if is_global:
         return "global"

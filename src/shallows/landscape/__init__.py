@@ -3,6 +3,6 @@
 This room knows no algorithm.
 """
 
-from shallows.landscape.loss import AllWeights, InnerWeights, SquaredLoss
+from shallows.landscape.loss import AbstractTrained, AllWeights, InnerWeights, SquaredLoss
 
-__all__ = ["AllWeights", "InnerWeights", "SquaredLoss"]
+__all__ = ["AbstractTrained", "AllWeights", "InnerWeights", "SquaredLoss"]

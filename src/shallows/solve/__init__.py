@@ -3,7 +3,7 @@
 This room knows no proof and keeps no records.
 """
 
-from shallows.solve.critical import CriticalPoint, Newton, critical_point
+from shallows.solve.critical import CriticalPoint, Newton, NewtonOutcome, critical_point
 from shallows.solve.flow import (
     ZERO,
     Endpoint,
@@ -30,6 +30,7 @@ __all__ = [
     "GradientDescent",
     "GradientFlow",
     "Newton",
+    "NewtonOutcome",
     "Outcome",
     "StochasticDescent",
     "Trajectory",

@@ -202,6 +202,8 @@ def _bound_at(loss, theta, heads):
 def _trap(loss, theta, heads, slope, flow, pace):
     """The radius of the trapping bowl and a solver for the Hessian in it, or None."""
     reach, bound = (float(x) for x in _bound_at(loss, theta, heads))
+    if not np.isfinite(bound):
+        return None
     least = np.sqrt(8 * bound * np.linalg.norm(slope))
     radius = least / (2 * bound)
     if not radius <= reach:

@@ -25,8 +25,9 @@ class Outcome(enum.Enum):
         "global minimum; for a smaller gradient norm, train on with a smaller `tolerance`."
     )
     out_of_steps = (
-        "The run used all its steps before its gradient was small. Raise `max_steps`, or loosen "
-        "the tolerance."
+        "The run used all its steps before its gradient was small. If it jumps to and fro, the "
+        "step is beyond the stability limit 2/λ_max: take a smaller one, or the flow. If it "
+        "creeps, raise `max_steps`."
     )
     diverged = "The weights grew without bound. Use a smaller step, e.g. half of it."
     neuron_vanished = (
@@ -59,7 +60,7 @@ class Endpoint:
 
 @dataclasses.dataclass(frozen=True)
 class Trajectory:
-    """Where a batch of starts ended, in their order."""
+    """Where a batch of starts ended, in their order; arrays have length 1 for a single start."""
 
     student: Network
     outcome: tuple[Outcome, ...]
@@ -71,7 +72,7 @@ class Trajectory:
 
 # Steps between two looks at a lane: long enough for the look to cost nothing, short enough to
 # waste little on lanes that have settled.
-_CHUNK = {"GradientFlow": 20}
+_CHUNK = {"flow": 20}
 _STRIDE = 100
 
 # Gradient norm below which Newton is tried: the trap test succeeds from λ²/(8B) on, for the usual
@@ -151,7 +152,7 @@ def endpoints(
     theta = np.asarray(loss.trained.join(jnp.asarray(inner), jnp.asarray(outer)))
     width = _lanes(theta) if lanes is None else min(lanes, len(theta))
     begun = _begun(loss, how, theta, outer, keys, width)
-    stride = _CHUNK.get(type(how).__name__, _STRIDE)
+    stride = _CHUNK.get(how.name, _STRIDE)
     newton = newton and loss.law.is_smooth
 
     # Near a continuum of zeros descent is only polynomial, and there is nothing more to learn.
@@ -298,17 +299,22 @@ def _is_zero(loss, state, floor) -> np.ndarray:
     return np.asarray(_is_zero_at(loss, state, floor))
 
 
-_NO_CHECKPOINT = (0, np.inf, np.inf)
+_NO_CHECKPOINT = (0, np.inf, np.inf, np.inf)
 
 
 def _chatters(loss, one, size, checkpoint):
-    """A new checkpoint every 2000 steps, and whether nothing was gained since the last."""
-    steps, value, smallest = checkpoint
+    """A new checkpoint every 2000 steps, and whether nothing was gained since the last.
+
+    The smallest gradient norm of one stretch is compared with that of the stretch before: what
+    converges slowly gains, what chatters does not.
+    """
+    steps, value, before, smallest = checkpoint
+    smallest = min(smallest, float(size))
     if one.steps - steps < 2000:
-        return (steps, value, min(smallest, float(size))), False
+        return (steps, value, before, smallest), False
     now = float(loss.value_at(*loss.trained.split(one.theta, one.heads)))
-    idle = now > (1 - 1e-7) * value and size > smallest / 2
-    return (int(one.steps), now, float(size)), idle
+    idle = now > (1 - 1e-7) * value and smallest > 0.9 * before
+    return (int(one.steps), now, smallest, np.inf), idle
 
 
 def _ended(loss, how, one, number, size, tolerance, zero, chatters) -> Endpoint | None:

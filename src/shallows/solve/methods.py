@@ -36,6 +36,12 @@ class AbstractMethod(eqx.Module):
     """A way to move downhill."""
 
     max_steps: eqx.AbstractVar[int]
+    name: eqx.AbstractClassVar[str]
+    """A word for the command line and for records."""
+
+    @abc.abstractmethod
+    def first_step(self, neurons: int) -> float | None:
+        """The step size for that many neurons; None where it adapts."""
 
     @abc.abstractmethod
     def begin(
@@ -85,14 +91,19 @@ class GradientDescent(AbstractMethod):
 
     step: float | None = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
+    name = "gd"
 
     def __init__(self, step: float | None = None, max_steps: int = 200_000):
         self.step = None if step is None else positive("step", step)
         self.max_steps = max_steps
 
+    def first_step(self, neurons):
+        """See `AbstractMethod`."""
+        return 5 / max(neurons, 6) if self.step is None else self.step
+
     def begin(self, loss, theta, heads, keys):
         """See `AbstractMethod`."""
-        return _rest(loss, theta, heads, self.step or _usual_step(theta))
+        return _rest(loss, theta, heads, self.first_step(theta.shape[-2]))
 
     def advance(self, loss, state, steps):
         """See `AbstractMethod`."""
@@ -101,10 +112,6 @@ class GradientDescent(AbstractMethod):
     def keeps(self, pace, stiffness):
         """See `AbstractMethod`: a step above 2/λ jumps out of the bowl."""
         return pace * stiffness <= 2
-
-
-def _usual_step(theta):
-    return 5 / max(theta.shape[-2], 6)
 
 
 @jax.jit
@@ -133,6 +140,7 @@ class StochasticDescent(AbstractMethod):
     batch: int = eqx.field(static=True)
     opening: int = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
+    name = "sgd"
 
     def __init__(
         self,
@@ -144,14 +152,19 @@ class StochasticDescent(AbstractMethod):
         self.step = None if step is None else positive("step", step)
         self.batch, self.opening, self.max_steps = batch, opening, max_steps
 
+    def first_step(self, neurons):
+        """See `AbstractMethod`."""
+        return 1 / neurons if self.step is None else self.step
+
     def begin(self, loss, theta, heads, keys):
         """See `AbstractMethod`."""
         k = theta.shape[-2]
         minibatch = SquaredLoss(
             loss.teacher, Sample(jnp.ones((self.batch, loss.law.inputs))), loss.trained
         )
-        theta = _wander(loss, minibatch, theta, heads, keys, self.step or 1 / k, self.opening)
-        state = _rest(loss, theta, heads, _usual_step(theta))
+        step = self.first_step(k)
+        theta = _wander(loss, minibatch, theta, heads, keys, step, self.opening)
+        state = GradientDescent().begin(loss, theta, heads, keys)
         spent = jnp.full(len(theta), self.opening)
         return eqx.tree_at(lambda s: (s.time, s.steps), state, (spent.astype(float), spent))
 
@@ -193,6 +206,11 @@ class GradientFlow(AbstractMethod):
 
     tolerance: float = eqx.field(static=True)
     max_steps: int = eqx.field(static=True)
+    name = "flow"
+
+    def first_step(self, neurons):
+        """See `AbstractMethod`."""
+        return
 
     def __init__(self, tolerance: float = 1e-8, max_steps: int = 100_000):
         self.tolerance = positive("tolerance", tolerance)
