@@ -95,10 +95,12 @@ def test_a_row_with_many_nearly_parallel_partners_is_exact(d):
 
 def test_contractions_and_batches_agree_with_the_single_pairs():
     rng = np.random.default_rng(5)
-    u, v, heads = rng.normal(size=(4, 3, 3)), rng.normal(size=(5, 3)), rng.normal(size=5)
-    u[1, 0], u[2, 1], u[2, 2], u[3, 0] = v[0], -v[1], 2 * v[1], v[2] + 1e-9 * v[3]
-    v[4] = v[1] * (1 + 2.0**-30)
-    u, v, heads = jnp.asarray(u), jnp.asarray(v), jnp.asarray(heads)
+    students, teacher = rng.normal(size=(4, 3, 3)), rng.normal(size=(5, 3))
+    students[1, 0], students[2, 1], students[2, 2] = teacher[0], -teacher[1], 2 * teacher[1]
+    students[3, 0] = teacher[2] + 1e-9 * teacher[3]
+    teacher[4] = teacher[1] * (1 + 2.0**-30)
+    u, v = jnp.asarray(students), jnp.asarray(teacher)
+    heads = jnp.asarray(rng.normal(size=5))
     batched = jax.jit(lambda u, v: (gram(u, v), pull(pairs(u, v), v, heads)))(u, v)
 
     @jax.jit

@@ -81,6 +81,16 @@ class SquaredLoss(eqx.Module):
     """Whether the teacher's neurons are the standard basis, whose overlaps are cheaper."""
 
     def __init__(self, teacher: Network, law: AbstractLaw, trained: AbstractTrained | None = None):
+        for role, thing, kind in (
+            ("teacher", teacher, Network),
+            ("law", law, AbstractLaw),
+            ("trained", trained, AbstractTrained | None),
+        ):
+            if not isinstance(thing, kind):
+                raise TypeError(
+                    f"`{role}` is a {type(thing).__name__}, but a loss needs a teacher "
+                    f"(`Network`), a law (`Gaussian(d)`, …) and `InnerWeights()` or `AllWeights()`."
+                )
         if teacher.inputs != law.inputs:
             raise ValueError(
                 f"Teacher and law live in different spaces: the teacher has {teacher.inputs} "

@@ -15,10 +15,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Key
+from jaxtyping import Array, Float, Key
 
 from shallows.model import overlaps
-from shallows.model.network import finite, given_type, positive_integer
+from shallows.model.network import Numbers, finite, given_type, positive_integer
 
 
 class AbstractLaw(eqx.Module):
@@ -164,7 +164,7 @@ class Gaussian(AbstractEllipsoidal):
     constant: float = eqx.field(static=True)
     is_smooth = True
 
-    def __init__(self, inputs: int | None = None, *, covariance: ArrayLike | None = None):
+    def __init__(self, inputs: int | None = None, *, covariance: Numbers | None = None):
         if (inputs is None) == (covariance is None):
             raise ValueError(
                 f"A Gaussian needs either a dimension or a covariance, but got {inputs=} and "
@@ -261,7 +261,7 @@ class Sample(AbstractLaw):
     """The type that the points came in, as in `Network`."""
     is_smooth = False
 
-    def __init__(self, points: ArrayLike, weights: ArrayLike | None = None, *, block: int = 4096):
+    def __init__(self, points: Numbers, weights: Numbers | None = None, *, block: int = 4096):
         x = finite("points", points)
         if x.ndim != 2 or 0 in x.shape:
             raise ValueError(
@@ -271,12 +271,13 @@ class Sample(AbstractLaw):
         n, self.inputs = x.shape
         self.size, self.given_as = n, given_type(points)
         mass = np.ones(n) if weights is None else np.asarray(finite("weights", weights))
-        if mass.shape != (n,) or np.any(mass < 0) or mass.sum() == 0:
+        if mass.shape != (n,) or np.any(mass < 0) or not np.any(mass):
             raise ValueError(
                 f"`weights` must be {n} non-negative numbers that are not all zero, but have "
                 f"shape {mass.shape} and minimum {mass.min(initial=math.inf):.3g}. "
                 f"Leave them out for equal weights."
             )
+        mass = mass / mass.max()  # so that the sum of huge weights does not overflow
         block = min(positive_integer("block", block), n)
         blocks = -(-n // block)
         filler = blocks * block - n  # points of weight zero complete the last block

@@ -9,6 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+# jaxtyping's `ArrayLike` leaves lists out.
+Numbers = ArrayLike | Sequence
+
 
 class Network(eqx.Module):
     r"""A two-layer ReLU network $f(x) = \sum_i a_i\, \sigma(w_i^\top x + b_i)$.
@@ -28,9 +31,7 @@ class Network(eqx.Module):
     given_as: str = eqx.field(static=True)
     """The type that `inner` came in, such as float32; records say so when it was not float64."""
 
-    def __init__(
-        self, inner: ArrayLike, outer: ArrayLike | None = None, bias: ArrayLike | None = None
-    ):
+    def __init__(self, inner: Numbers, outer: Numbers | None = None, bias: Numbers | None = None):
         self.inner, self.given_as = finite("inner", inner), given_type(inner)
         if self.inner.ndim < 2 or 0 in self.inner.shape:
             raise ValueError(
@@ -71,14 +72,22 @@ class Network(eqx.Module):
             preactivation = preactivation + self.bias
         return jax.nn.relu(preactivation) @ self.outer
 
-    def __getitem__(self, index) -> "Network":
-        """One network of a batch."""
+    def __getitem__(self, index: int | slice | np.ndarray) -> "Network":
+        """One network of a batch, or some of them."""
         if self.inner.ndim == 2:
             raise IndexError("This is one network, not a batch of them; there is nothing to index.")
+        if not isinstance(index, slice):
+            index, length = np.asarray(index), len(self.inner)
+            if np.any((index < -length) | (index >= length)):  # JAX would take the last one
+                raise IndexError(
+                    f"There is no network {index} in a batch of {length}. Count from 0."
+                )
         return jax.tree.map(lambda leaf: leaf[index], self)
 
     def relabel(
-        self, neurons: Sequence[int] | None = None, inputs: Sequence[int] | None = None
+        self,
+        neurons: Sequence[int] | np.ndarray | None = None,
+        inputs: Sequence[int] | np.ndarray | None = None,
     ) -> "Network":
         """The network whose neuron i is neuron `neurons[i]` of this one; likewise inputs.
 
@@ -93,7 +102,7 @@ class Network(eqx.Module):
             None if self.bias is None else self.bias[..., rows],
         )
 
-    def rescale(self, factor: ArrayLike) -> "Network":
+    def rescale(self, factor: Numbers) -> "Network":
         """The same function with (a, w, b) replaced by (a/s, s w, s b), s > 0 for each neuron."""
         s = finite("factor", factor)
         if not bool(jnp.all(s > 0)):
@@ -101,11 +110,13 @@ class Network(eqx.Module):
                 f"ReLU is homogeneous for positive factors only, but `factor` is {factor}. "
                 f"Pass positive numbers."
             )
+        if s.ndim > 0:
+            s = _one_a_neuron("factor", s, self.inner)
         s = jnp.broadcast_to(s, self.outer.shape)
         bias = None if self.bias is None else self.bias * s
         return Network(self.inner * s[..., None], self.outer / s, bias)
 
-    def embed(self, basis: ArrayLike) -> "Network":
+    def embed(self, basis: Numbers) -> "Network":
         """The network x ↦ f(Bᵀx) on a larger space; columns of `basis` (D × d) span the old one."""
         b = finite("basis", basis)
         if b.ndim != 2 or b.shape[1] != self.inputs:
@@ -128,10 +139,15 @@ def orthonormal(neurons: int, inputs: int | None = None) -> Network:
             f"There are no {k} orthonormal neurons in {d} dimensions. Use at most {d} teacher "
             f"neurons, or a teacher of your own: `Network(inner)`."
         )
+    if k * d > 10**8:
+        raise ValueError(
+            f"A teacher of {k} neurons in {d} dimensions has {k * d:.3g} weights, more than memory "
+            f"holds. Stay below 1e8."
+        )
     return Network(jnp.eye(k, d))
 
 
-def finite(name: str, value: ArrayLike) -> Float[Array, "..."]:
+def finite(name: str, value: Numbers) -> Float[Array, "..."]:
     """`value` as a float64 array of finite numbers, or an error that calls it `name`."""
     try:
         array = np.asarray(value)
@@ -153,10 +169,14 @@ def finite(name: str, value: ArrayLike) -> Float[Array, "..."]:
     return jnp.asarray(array)
 
 
-def given_type(value: ArrayLike) -> str:
+def given_type(value: Numbers) -> str:
     """The floating-point type of `value`, or float64 for integers and lists, which lose nothing."""
     kind = np.asarray(value).dtype
     return str(kind) if kind.kind == "f" else "float64"
+
+
+# Far beyond what memory holds; arrays of more rows abort the process instead of failing.
+_LARGEST = 10**9
 
 
 def positive_integer(name: str, value: object) -> int:
@@ -167,6 +187,8 @@ def positive_integer(name: str, value: object) -> int:
         number = 0
     if isinstance(value, bool) or number < 1:
         raise ValueError(f"`{name}` must be a positive integer, but is {value!r}. Use e.g. 10.")
+    if number > _LARGEST:
+        raise ValueError(f"`{name}` may be at most {_LARGEST:_}, but is {value!r}. Use e.g. 10.")
     return number
 
 

@@ -2,6 +2,7 @@
 
 import abc
 import functools
+import warnings
 from collections.abc import Callable
 
 import jax
@@ -85,7 +86,9 @@ class Dense(AbstractCurvature):
             )
         except scipy.linalg.LinAlgError:
             pass
-        factor = scipy.linalg.lu_factor(self.matrix, check_finite=False)
+        with warnings.catch_warnings():  # a zero pivot is an answer here, not a surprise
+            warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
+            factor = scipy.linalg.lu_factor(self.matrix, check_finite=False)
         pivots = np.abs(np.diag(factor[0]))
         if not pivots.min() > 1e-13 * pivots.max():
             return None
