@@ -50,6 +50,9 @@ class Trained(enum.StrEnum):
     all = "all"
 
 
+_INTERRUPTED = 130  # what shells report for SIGINT
+
+
 def main() -> None:
     """Run the command line; misuse and broken stores end in one message, never a traceback."""
     try:
@@ -63,8 +66,10 @@ def main() -> None:
             f"`--out`; what was finished is kept, and the same command goes on.",
             1,
         )
-    except KeyboardInterrupt:
-        _complain("Interrupted. Finished blocks are kept; the same command goes on.", 130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # Typer has turned Ctrl-C into this, without a word
+            _say("shallows: Interrupted. Finished blocks are kept; the same command goes on.")
+        raise
 
 
 def _complain(message: str, status: int) -> None:

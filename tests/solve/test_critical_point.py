@@ -1,4 +1,4 @@
-"""Newton's method: which points it finds, and whether runs it finishes end where they would have."""
+"""Newton's method: which points it finds, and whether it ends runs where they would have ended."""
 
 import re
 
@@ -35,7 +35,7 @@ def test_newton_finds_minima_and_saddles_from_nearby(family):
     found = critical_point(LOSS, _near(point, 0.01), ANYWHERE)
     assert found.outcome is NewtonOutcome.converged
     assert abs(float(LOSS(found.student)) - zoo.LOSSES[family, K]) < 1e-8
-    np.testing.assert_allclose(found.student.inner, point.inner, rtol=0, atol=2e-9)
+    np.testing.assert_allclose(found.student.inner, point.inner, rtol=0, atol=6e-9)
     assert float(jnp.linalg.norm(LOSS.gradient(found.student))) <= 1e-12
     assert found.gradient_norm <= 1e-13 * np.linalg.norm(point.inner)
     assert found.distance == pytest.approx(0.01, abs=1e-7)
@@ -52,6 +52,8 @@ def test_newton_converges_quadratically():
         )
         assert once.outcome is NewtonOutcome.out_of_steps
         assert once.steps == 1
+        at_end = float(jnp.linalg.norm(LOSS.gradient(once.student)))
+        assert once.gradient_norm == pytest.approx(at_end, rel=1e-12)
         errors.append(np.linalg.norm(once.student.inner - point.inner))
     # Half the distance, a quarter of the error.
     np.testing.assert_allclose(np.divide(errors[:-1], errors[1:]), 4, rtol=0.2)
@@ -106,21 +108,17 @@ def test_the_limit_of_newton_lies_in_the_trap():
 
 
 def test_newton_says_where_it_cannot_go():
-    too_wide = SquaredLoss(orthonormal(3), Gaussian(3))
-    split = Network(np.vstack([np.eye(3), np.eye(3)[:1]]) * np.array([[0.4], [1], [1], [0.6]]))
-    found = critical_point(too_wide, _near(split, 1e-6), ANYWHERE, throw=False)
-    assert found.outcome in (NewtonOutcome.singular, NewtonOutcome.converged)
-    heads = SquaredLoss(orthonormal(3), Gaussian(3), AllWeights())
-    moved = Network(np.eye(3) + 1e-9)
-    found = critical_point(heads, moved, ANYWHERE, throw=False)
+    start = _near(orthonormal(3), 0.01)
+    flat = SquaredLoss(orthonormal(3), Gaussian(covariance=zoo.FLAT))
+    found = critical_point(flat, start, ANYWHERE, throw=False)
     assert found.outcome is NewtonOutcome.singular
-    assert "not isolated" in found.outcome.value
-    with pytest.raises(ValueError, match="singular to working accuracy"):
-        critical_point(heads, moved, ANYWHERE)
+    with pytest.raises(ValueError, match=r"not isolated, .* Use the flow instead\.$"):
+        critical_point(flat, start, ANYWHERE)
     data = SquaredLoss(orthonormal(3), Sample(np.random.default_rng(0).normal(size=(9, 3))))
-    found = critical_point(data, moved, throw=False)
-    assert found.outcome is NewtonOutcome.at_kink
-    assert found.outcome.value.endswith("Use a descent.")
+    with pytest.raises(ValueError, match=r"there is no Hessian to use. Use a descent\.$"):
+        critical_point(data, start)
+    heads = SquaredLoss(orthonormal(3), Gaussian(3), AllWeights())
+    assert critical_point(heads, start, throw=False).outcome is NewtonOutcome.outside_basin
 
 
 def test_every_newton_outcome_but_the_good_one_gives_advice():
@@ -136,7 +134,7 @@ def test_newton_asks_for_one_student_without_zero_neurons():
         critical_point(LOSS, Network(np.ones((2, K, K))))
     with pytest.raises(ValueError, match="Neuron 2 is zero"):
         critical_point(LOSS, Network(np.diag([1.0, 1, 0, 1, 1, 1])))
-    with pytest.raises(ValueError, match="`tolerance` must be a positive number, but is -1.0"):
+    with pytest.raises(ValueError, match=r"`tolerance` must be a positive number, but is -1\.0"):
         Newton(-1.0)
 
 
@@ -160,7 +158,7 @@ def test_newton_ends_where_descent_alone_would_have_ended():
 
 @pytest.mark.parametrize("method", [GradientDescent(), GradientFlow()])
 def test_newton_ends_where_a_run_to_a_flat_minimum_would_have_ended(method):
-    # Type II has just become a minimum at k = 6: its bowl is narrow, and runs creep along its floor.
+    # Type II has just become a minimum at k = 6: its bowl is narrow, and runs creep to its floor.
     point = np.asarray(zoo.spurious("II", K).inner)
     noise = np.random.default_rng(4).normal(size=(8, K, K))
     noise *= (

@@ -28,6 +28,10 @@ def _points(k):
     return points
 
 
+def _both(k, w):
+    return Dense(_loss(k), w, np.ones(k)), Products(_loss(k), w, np.ones(k))
+
+
 SIZES = [4, 6, 8, 12]
 
 
@@ -36,7 +40,7 @@ def test_both_forms_see_both_ends_of_the_spectrum(k):
     # Symmetric points have few distinct eigenvalues: the recurrence ends early, and a start in an
     # invariant subspace would see only some of them.
     for w in _points(k).values():
-        dense, products = (kind(_loss(k), w, np.ones(k)) for kind in (Dense, Products))
+        dense, products = _both(k, w)
         values = np.linalg.eigvalsh(dense.matrix)
         assert products.smallest == pytest.approx(values[0], abs=1e-9 * values[-1])
         assert products.largest() == pytest.approx(values[-1], rel=1e-9)
@@ -47,7 +51,7 @@ def test_both_forms_see_both_ends_of_the_spectrum(k):
 @pytest.mark.parametrize("k", SIZES)
 def test_both_forms_know_whether_all_eigenvalues_are_above_a_bound(k):
     for w in _points(k).values():
-        dense, products = (kind(_loss(k), w, np.ones(k)) for kind in (Dense, Products))
+        dense, products = _both(k, w)
         least = np.linalg.eigvalsh(dense.matrix)[0]
         for bound in (-1.0, 0.0, 0.8 * least, 1.1 * least, 1.0):
             assert dense.is_above(bound) == (bound < least)
@@ -63,11 +67,13 @@ def test_both_forms_know_whether_all_eigenvalues_are_above_a_bound(k):
 def test_both_forms_solve_with_a_positive_hessian(k):
     g = np.random.default_rng(0).normal(size=(k, k))
     for name, w in _points(k).items():
-        dense, products = (kind(_loss(k), w, np.ones(k)) for kind in (Dense, Products))
+        dense, products = _both(k, w)
         exact = dense.solver()
         assert exact is not None
         expected = np.linalg.solve(dense.matrix, g.ravel()).reshape(k, k)
-        np.testing.assert_allclose(exact(g), expected, rtol=0, atol=1e-9 * np.linalg.norm(expected))
+        np.testing.assert_allclose(
+            exact(g), expected, rtol=0, atol=1e-9 * float(np.linalg.norm(expected))
+        )
         is_positive = np.linalg.eigvalsh(dense.matrix)[0] > 0
         approximate = products.solver()
         assert (approximate is not None) == is_positive, name

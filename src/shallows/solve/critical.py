@@ -163,13 +163,16 @@ def _polish(loss, theta, heads, how, flow, pace):
 def _iterate(loss, first, heads, how, tolerance, solve, radius):
     """Newton's iteration with a factorised Hessian that is renewed when it gains too little."""
     theta, slope = first, _slope(loss, first, heads)
+    size = at_first = float(np.linalg.norm(slope))
     previous = np.inf
     for steps in range(how.max_steps + 1):
         size = float(np.linalg.norm(slope))
         if not np.isfinite(size):
-            return first, NewtonOutcome.at_kink, size, steps
+            return first, NewtonOutcome.at_kink, at_first, steps
         if size <= tolerance:
             return theta, NewtonOutcome.converged, size, steps
+        if steps == how.max_steps:
+            break
         if solve is None or size > previous / 30:
             solve = curvature_at(loss, theta, heads).solver()
             if solve is None:
@@ -178,7 +181,7 @@ def _iterate(loss, first, heads, how, tolerance, solve, radius):
         theta = theta - solve(slope)
         slope = _slope(loss, theta, heads)
         if np.linalg.norm(theta - first) > radius:
-            return first, NewtonOutcome.outside_basin, size, steps
+            return first, NewtonOutcome.outside_basin, at_first, steps + 1
     return theta, NewtonOutcome.out_of_steps, size, how.max_steps
 
 
