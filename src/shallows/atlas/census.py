@@ -406,11 +406,10 @@ def _slice(inner, outer) -> np.ndarray:
 
 def _ends(loss: SquaredLoss, w, a) -> np.ndarray:
     """The six smallest and the six largest eigenvalues, by Lanczos; no dense Hessian."""
-    size, shape = w.size, w.shape
-    product = jax.jit(lambda x: loss.product_at(w, a, x.reshape(shape)).ravel())
-    operator = scipy.sparse.linalg.LinearOperator(
-        (size, size), matvec=lambda x: np.asarray(product(jnp.asarray(x).ravel())), dtype=float
-    )
+    shape = loss.trained.join(w, a).shape
+    size = math.prod(shape)
+    product = lambda x: np.asarray(loss.product_at(w, a, x.reshape(shape))).ravel()  # noqa: E731
+    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=product, dtype=float)
     first = np.cos(np.arange(size))  # a fixed start: the same answer every time
     both = scipy.sparse.linalg.eigsh(
         operator, k=12, which="BE", v0=first, return_eigenvectors=False
