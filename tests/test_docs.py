@@ -185,9 +185,11 @@ def test_digits_example_writes_what_the_command_line_reads(tmp_path):
     import numpy as np
 
     from shallows.cli import _law
+    from shallows.model import Sample
 
     _run(str(ROOT / "examples" / "digits.py"), cwd=tmp_path)
     law = _law(tmp_path / "digits.npz")
+    assert isinstance(law, Sample)
     assert (law.size, law.inputs) == (1797, 10)
     moment = (
         np.load(tmp_path / "digits.npz")["inputs"].T @ np.load(tmp_path / "digits.npz")["inputs"]

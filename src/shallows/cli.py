@@ -77,7 +77,7 @@ def _complain(message: str, status: int) -> None:
     raise SystemExit(status)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool | None) -> None:
     if wanted:
         print(f"shallows {shallows.__version__}")
         raise typer.Exit
@@ -86,8 +86,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
+    ] = None,
 ) -> None:
     pass
 
@@ -153,7 +153,8 @@ def census(
             f"Leave it out, or use `--optimiser gd`."
         )
     sizes = [None] if neurons_of_teacher is None else _sizes(neurons_of_teacher)
-    if len(sizes) > 1 and (inputs or neurons or teacher != "orthonormal" or law != "gaussian"):
+    given = (inputs, neurons, teacher, law) != (None, None, "orthonormal", "gaussian")
+    if len(sizes) > 1 and given:
         raise ValueError(
             f"A range of sizes (`-k {neurons_of_teacher}`) means orthonormal problems with "
             f"d = k and Gaussian inputs. Leave out --inputs, --neurons, --teacher and --law, or "
@@ -171,7 +172,7 @@ def census(
 
     found = []
     for loss in problems:
-        k = neurons or loss.teacher.neurons
+        k = loss.teacher.neurons if neurons is None else neurons
         with _bar(f"k = {k}", starts) as pulse:
             found.append(
                 shallows.census(

@@ -2,13 +2,17 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
 import zoo
-from shallows.atlas import Kind, Pulse, census
+from shallows import census
+from shallows.atlas import Kind, Pulse
 from shallows.atlas.census import _Block, _spectrum
 from shallows.lab import NotAStore, Processes, Store
 from shallows.landscape import AllWeights, SquaredLoss
@@ -17,7 +21,9 @@ from shallows.solve import ZERO, GradientDescent, GradientFlow, StochasticDescen
 
 # Two blocks of 100 starts of which a few end in type II, as with few other seeds: it is rare.
 K, STARTS, SEED = 6, 200, 11
+ROTATED_SEED = 0
 DESCENT = GradientDescent()
+SLANTED_TEACHER = np.array([[1, 0, 0], [0.6, 0.8, 0], [0.3, 0.3, 1.0]])
 
 
 def _problem(k=K, trained=None):
@@ -187,7 +193,7 @@ def test_a_relabelled_teacher_has_the_same_catalogue(reference):
 def test_a_rotated_teacher_has_the_same_families(reference):
     # Not the same counts: the starts are not rotated with it.
     loss = SquaredLoss(Network(zoo.rotation(K)), Gaussian(K))
-    found = census(loss, 200, DESCENT, seed=ROTATED_SEED, curves=False)
+    found = census(loss, 100, DESCENT, seed=ROTATED_SEED, curves=False)
     _is_consistent(found, loss)
     for mine, theirs in zip(found.families, reference.families, strict=True):
         for name in ("name", "isotropy", "isotropy_order", "flipped", "kind"):
@@ -196,9 +202,6 @@ def test_a_rotated_teacher_has_the_same_families(reference):
         for one, other in zip(mine.spectrum, theirs.spectrum, strict=True):
             assert one.multiplicity == other.multiplicity
             assert one.eigenvalue == pytest.approx(other.eigenvalue, abs=1e-10)
-
-
-ROTATED_SEED = 5
 
 
 # Going on
@@ -216,7 +219,7 @@ class _Stop:
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize(("at", "kept"), [(1, 0), (100, 1), (150, 1), (200, 2)])
+@pytest.mark.parametrize(("at", "kept"), [(1, 0), (150, 1), (200, 1)])
 def test_an_interrupted_census_goes_on_where_it_stopped(tmp_path, reference, at, kept):
     store = Store(tmp_path / "store")
     with pytest.raises(KeyboardInterrupt):
@@ -245,21 +248,22 @@ def test_more_starts_reuse_those_that_are_there(tmp_path, reference):
 
 def test_another_question_reuses_nothing(tmp_path):
     store = Store(tmp_path)
-    loss = _problem(3)
+    loss = SquaredLoss(Network(SLANTED_TEACHER), Gaussian(3))
     census(loss, 7, DESCENT, store=store, curves=False)
-    scaled = SquaredLoss(Network(2 * np.eye(3)), Gaussian(3))
-    for problem, changed in [
+    other = SquaredLoss(Network(SLANTED_TEACHER[:, ::-1]), Gaussian(3))
+    changes: list[tuple[SquaredLoss, dict[str, Any]]] = [
         (loss, {"seed": 1}),
         (loss, {"init": 0.1}),
-        (loss, {"starts": 6}),
         (loss, {"method": GradientDescent(0.5)}),
-        (loss, {"method": GradientDescent(max_steps=3000)}),
-        (scaled, {}),
-    ]:
-        arguments = {"starts": 7, "method": DESCENT} | changed
-        found = census(problem, store=store, curves=False, **arguments)
+        (loss, {"method": GradientDescent(max_steps=30_000)}),
+        (other, {}),
+    ]
+    for problem, changed in changes:
+        found = census(problem, 7, store=store, curves=False, **({"method": DESCENT} | changed))
         assert found.provenance["blocks_reused"] == 0, changed
-    assert census(loss, 7, DESCENT, store=store).provenance["blocks_reused"] == 1
+    assert len(store.keys("census")) == 6
+    again = census(loss, 7, DESCENT, store=store, curves=False)
+    assert again.provenance["blocks_reused"] == 1
 
 
 @pytest.mark.parametrize("suffix", ["json", "parquet"])
@@ -343,7 +347,7 @@ def test_neurons_to_spare_make_one_family_of_all_zeros():
 
 
 def test_a_teacher_may_be_slanted():
-    rows = np.array([[1, 0, 0], [0.6, 0.8, 0], [0.3, 0.3, 1.0]])
+    rows = SLANTED_TEACHER
     loss = SquaredLoss(Network(rows), Gaussian(3))
     found = census(loss, 7, DESCENT, curves=False)
     _is_consistent(found, loss)
@@ -367,14 +371,16 @@ def test_inputs_may_be_slanted():
     assert (family.name, family.isotropy) == ("global", "ΔS3")
 
 
+@pytest.mark.slow
 def test_rotational_laws_have_the_landscape_of_the_gaussian_scaled():
-    loss = SquaredLoss(orthonormal(3), Rotational(3, 2.0))
+    law = Rotational(3, 2.0)
+    loss = SquaredLoss(orthonormal(3), law)
     (family,) = census(loss, 7, DESCENT, curves=False).families
     assert (family.name, family.isotropy) == ("global", "ΔS3")
     spectrum, kind = _spectrum(_problem(3), np.eye(3), np.ones(3))
     assert kind is Kind.minimum
     assert family.smallest_eigenvalue == pytest.approx(
-        loss.law.constant * spectrum[0].eigenvalue, rel=1e-10
+        law.constant * spectrum[0].eigenvalue, rel=1e-10
     )
 
 
@@ -427,6 +433,17 @@ def test_an_eigenvalue_of_zero_is_degenerate():
     spectrum, kind = _spectrum(flat, np.eye(3), np.ones(3))
     assert kind is Kind.degenerate
     assert abs(spectrum[0].eigenvalue) < 1e-14
+
+
+def _run(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_module_of_that_name_does_not_hide_the_function():
+    # `from shallows.atlas import Pulse` once made `shallows.census` a module.
+    assert _run("from shallows.atlas import Pulse, census; print(callable(census))") == "True\n"
 
 
 # Misuse

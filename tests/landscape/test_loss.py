@@ -264,7 +264,7 @@ def test_the_hessian_changes_no_faster_than_its_bound(name):
                 after = np.asarray(loss.hessian(Network(f.inner + step, f.outer)))
                 rate = np.linalg.norm(after - before, 2) / radius
                 assert rate <= bound
-                tightest = min(tightest, bound / rate)
+                tightest = min(tightest, float(bound / rate))
     assert tightest < 20
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import zoo
 from shallows.model import Gaussian, Rotational, Sample
+from shallows.model.laws import AbstractEllipsoidal
 
 ELLIPSOIDAL = ["gaussian", "slanted gaussian", "flat gaussian", "sphere", "ball"]
 DRAWS = 200_000
@@ -31,6 +32,7 @@ def test_overlaps_are_the_means_of_products_over_draws(name):
 @pytest.mark.parametrize("name", ELLIPSOIDAL)
 def test_draws_have_the_second_moments_that_overlaps_are_made_of(name):
     law = zoo.laws()[name]
+    assert isinstance(law, AbstractEllipsoidal)
     x = _drawn(law)
     products = x[:, :, None] * x[:, None]
     identity = law.whiten(jnp.eye(3))
@@ -42,6 +44,7 @@ def test_draws_have_the_second_moments_that_overlaps_are_made_of(name):
 def test_the_covariance_is_the_one_that_was_given():
     for matrix in (zoo.SLANTED, zoo.FLAT):
         root = Gaussian(covariance=matrix).root
+        assert root is not None
         np.testing.assert_allclose(root @ root.T, matrix, atol=2e-15)
 
 

@@ -108,7 +108,9 @@ def test_a_batch_is_indexed_by_network():
     np.testing.assert_array_equal(f[-1].inner, inner[4])
     np.testing.assert_array_equal(f[1:3].inner, inner[1:3])
     np.testing.assert_array_equal(f[np.array([4, 0])].outer, np.ones((2, 2)))
-    assert f[2].bias.shape == (2,)
+    bias = f[2].bias
+    assert bias is not None
+    assert bias.shape == (2,)
 
 
 def test_a_network_beyond_the_batch_does_not_exist():

@@ -20,8 +20,9 @@ __all__ = ["Census", "Curve", "Family", "Kind", "Level", "Pulse", "census", "fam
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        # `shallows.atlas.census` is also a submodule; importing it must not hide the function.
-        value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
+        # `shallows.atlas.census` is also a submodule; importing it must not hide the function,
+        # so all names that come from it are bound at once.
+        module = importlib.import_module(_HOME[name])
+        globals().update((n, getattr(module, n)) for n, h in _HOME.items() if h == _HOME[name])
+        return globals()[name]
     raise AttributeError(f"module 'shallows.atlas' has no attribute {name!r}")

@@ -335,7 +335,7 @@ class _Catalogue:
             member.inner if self.is_standard else self.whiten(member.inner), self.basis
         )
         spectrum, kind = _spectrum(loss, member.inner, member.outer)
-        if member.is_global and has_continuum(loss, len(member.outer)):
+        if member.is_global and (len(member.outer) > loss.teacher.neurons or kind is Kind.saddle):
             kind = Kind.degenerate  # whatever the sign of an eigenvalue near zero
         inner = member.inner[point.neurons]
         if self.is_standard:
