@@ -66,6 +66,10 @@ def main() -> None:
             f"`--out`; what was finished is kept, and the same command goes on.",
             1,
         )
+    except MemoryError as error:
+        _complain(f"Memory ran out: {error}. Ask for a smaller problem.", 1)
+    except RuntimeError as error:  # a sweep's, or XLA's
+        _complain(str(error), 1)
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # Typer has turned Ctrl-C into this, without a word
             _say("shallows: Interrupted. Finished blocks are kept; the same command goes on.")
@@ -73,7 +77,8 @@ def main() -> None:
 
 
 def _complain(message: str, status: int) -> None:
-    print(f"shallows: {message}", file=sys.stderr)
+    # On one line, also where it quotes a matrix.
+    print(f"shallows: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(status)
 
 
@@ -163,9 +168,15 @@ def census(
 
     from shallows.lab import Here, Processes, Store
     from shallows.model.network import positive_integer
+    from shallows.solve.methods import positive
 
     positive_integer("starts", starts)
     place = Here() if positive_integer("workers", workers) == 1 else Processes(workers)
+    method = _method(optimiser, step)
+    if init is not None:
+        positive("init", init)
+    if neurons is not None:
+        positive_integer("neurons", neurons)
     problems = [_problem(k, inputs, teacher, law, trained) for k in sizes]
     store = Store(out)
     command = shlex.join(["shallows", *sys.argv[1:]])
@@ -178,7 +189,7 @@ def census(
                 shallows.census(
                     loss,
                     starts,
-                    _method(optimiser, step),
+                    method,
                     neurons=k,
                     init=init,
                     seed=seed,
@@ -295,23 +306,27 @@ def _law(path: Path) -> "AbstractLaw":
             f"holds {sorted(arrays)}. Write it with `numpy.savez(path, inputs=X)`."
         )
     if "covariance" in arrays:
+        if "weights" in arrays:
+            raise ValueError(
+                f"{path} holds `weights`, which belong to the points of a data set, beside "
+                f"`covariance`. Leave them out."
+            )
         return Gaussian(covariance=arrays["covariance"])
     return Sample(arrays["inputs"], arrays.get("weights"))
 
 
 def _arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
-    import zipfile
-
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise ValueError(
             f"There is no file {str(path)!r} for the {role}. Check the name."
         ) from None
-    except (OSError, ValueError, EOFError, AttributeError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged archive raises whatever its innermost reader does
         raise ValueError(
             f"{str(path)!r} cannot be read as an npz file of numbers ({error}). "
             f"Write it with `numpy.savez`."

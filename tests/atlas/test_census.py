@@ -458,6 +458,13 @@ def test_starts_and_neurons_are_positive_integers(value):
         census(_problem(3), 7, neurons=value)
 
 
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 10**30])
+def test_seeds_have_64_bits(seed):
+    message = f"`seed` must be an integer of at most 64 bits, but is {seed}. Use 0."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        census(_problem(3), 7, seed=seed)
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
 def test_the_size_of_starts_is_a_positive_number(value):
     with pytest.raises(ValueError, match=r"`init` must be a positive number, but is "):

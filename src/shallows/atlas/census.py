@@ -98,6 +98,8 @@ def census(
     number = positive_integer("starts", starts)
     k = loss.teacher.neurons if neurons is None else positive_integer("neurons", neurons)
     scale = 1 / math.sqrt(loss.law.inputs) if init is None else positive("init", init)
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"`seed` must be an integer of at most 64 bits, but is {seed}. Use 0.")
     question = {
         "neurons": k,
         "inputs": loss.law.inputs,

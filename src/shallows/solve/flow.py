@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from shallows.landscape import SquaredLoss
 from shallows.model import Network
+from shallows.model.network import positive_integer
 from shallows.solve.critical import Newton, NewtonOutcome, polish
 from shallows.solve.methods import AbstractMethod, GradientFlow, State, positive
 
@@ -150,7 +151,8 @@ def endpoints(
     how = GradientFlow() if method is None else method
     positive("tolerance", tolerance)
     theta = np.asarray(loss.trained.join(jnp.asarray(inner), jnp.asarray(outer)))
-    width = _lanes(theta) if lanes is None else min(lanes, len(theta))
+    lanes = _lanes(theta) if lanes is None else positive_integer("lanes", lanes)
+    width = min(lanes, len(theta))
     begun = _begun(loss, how, theta, outer, keys, width)
     stride = _CHUNK.get(how.name, _STRIDE)
     newton = newton and loss.law.is_smooth
@@ -274,9 +276,14 @@ def _begun(loss, how, theta, outer, keys, width) -> State:
 
 def _polished(loss, how, one, number) -> Endpoint | None:
     theta, outcome, size, _ = polish(loss, one.theta, one.heads, Newton(), how, float(one.pace))
-    if outcome is not NewtonOutcome.converged:
+    if outcome is not NewtonOutcome.converged or _has_vanished(loss, theta):
         return None
     return _endpoint(loss, one, number, theta, Outcome.settled, size, polished=True)
+
+
+def _has_vanished(loss, theta) -> bool:
+    """Whether a neuron is zero for all we can tell; the gradient may well vanish with it."""
+    return bool(np.min(np.linalg.norm(theta[:, : loss.law.inputs], axis=-1)) < 1e-10)
 
 
 def has_continuum(loss: SquaredLoss, neurons: int) -> bool:
@@ -320,12 +327,12 @@ def _chatters(loss, one, size, checkpoint):
 def _ended(loss, how, one, number, size, tolerance, zero, chatters) -> Endpoint | None:
     if not np.isfinite(size) or size > 1e12:
         outcome = Outcome.diverged
+    elif _has_vanished(loss, one.theta):
+        outcome = Outcome.neuron_vanished
     elif size <= tolerance:
         outcome = Outcome.settled
     elif zero:
         outcome = Outcome.reached_zero
-    elif np.min(np.linalg.norm(one.theta[:, : loss.law.inputs], axis=-1)) < 1e-12:
-        outcome = Outcome.neuron_vanished
     elif chatters:
         outcome = Outcome.at_kink
     elif one.steps >= how.max_steps:
