@@ -309,6 +309,7 @@ def test_other_processes_give_the_same_catalogue(tmp_path, reference):
 # Other landscapes
 
 
+@pytest.mark.slow
 def test_a_teacher_in_more_inputs_leaves_the_others_alone():
     k, d = 5, 7
     loss = SquaredLoss(orthonormal(k, d), Gaussian(d))
@@ -357,6 +358,7 @@ def test_a_teacher_may_be_slanted():
     np.testing.assert_allclose(found_rows, rows[np.lexsort(rows.T)], atol=1e-10)
 
 
+@pytest.mark.slow
 def test_inputs_may_be_slanted():
     # As in the whitened coordinates: the teacher is what its neurons become there.
     law = Gaussian(covariance=zoo.SLANTED)

@@ -156,7 +156,9 @@ def test_newton_ends_where_descent_alone_would_have_ended():
     )
 
 
-@pytest.mark.parametrize("method", [GradientDescent(), GradientFlow()])
+@pytest.mark.parametrize(
+    "method", [GradientDescent(), pytest.param(GradientFlow(), marks=pytest.mark.slow)]
+)
 def test_newton_ends_where_a_run_to_a_flat_minimum_would_have_ended(method):
     # Type II has just become a minimum at k = 6: its bowl is narrow, and runs creep to its floor.
     point = np.asarray(zoo.spurious("II", K).inner)

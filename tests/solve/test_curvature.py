@@ -32,7 +32,7 @@ def _both(k, w):
     return Dense(_loss(k), w, np.ones(k)), Products(_loss(k), w, np.ones(k))
 
 
-SIZES = [4, 6, 8, 12]
+SIZES = [4, 6, pytest.param(12, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("k", SIZES)

@@ -175,7 +175,9 @@ def test_the_step_of_descent_is_five_over_the_width_but_never_beyond_stability(k
     assert step * stiffness < 2
 
 
-@pytest.mark.parametrize(("name", "trained"), [("flow", None), ("gd", AllWeights())])
+@pytest.mark.parametrize(
+    ("name", "trained"), [("flow", None), pytest.param("gd", AllWeights(), marks=pytest.mark.slow)]
+)
 def test_the_loss_never_increases(name, trained):
     loss, start = _problem(K, trained), _starts(4)[0]
     method = GradientDescent(0.2) if name == "gd" else METHODS[name]
@@ -211,6 +213,7 @@ def test_minibatch_gradients_are_right_on_average():
     assert error.min() > 1e-3  # they do scatter
 
 
+@pytest.mark.slow  # compiles shapes of its own
 def test_minibatches_of_a_data_set_are_drawn_from_it_by_weight():
     points = np.random.default_rng(8).normal(size=(5, 2))
     loss = SquaredLoss(orthonormal(2), Sample(points, np.array([0.5, 0.2, 0.1, 0.1, 0.1])))
@@ -250,6 +253,7 @@ def test_settled_runs_have_the_gradient_norm_they_say(newton):
     np.testing.assert_allclose(ends.loss, loss(ends.student), rtol=0, atol=1e-14)
 
 
+@pytest.mark.slow  # compiles shapes of its own
 def test_a_long_teacher_is_learnt_to_the_same_gradient_norm():
     loss = SquaredLoss(Network(30 * np.eye(K)), Gaussian(K))
     ends = trajectory(loss, Network(30 * np.asarray(_starts().inner)), GradientDescent())
@@ -286,13 +290,13 @@ def test_a_step_beyond_the_stability_limit_never_settles_with_or_without_newton(
 
 
 @pytest.mark.parametrize("head", [1.0, 3.0])
-@pytest.mark.parametrize("method", [GradientFlow(), GradientDescent()])
-def test_a_neuron_that_is_of_no_use_vanishes(head, method):
+def test_a_neuron_that_is_of_no_use_vanishes(head):
     # On a line, a neuron that points away from the teacher shrinks to zero. The gradient does so
-    # with it, and the end was once taken for a settled minimum; it is not even critical.
+    # with it, and the end was once taken for a settled minimum; it is not even critical. Newton,
+    # too, once stepped over zero from there, and ended where descent does not.
     loss = SquaredLoss(Network(np.eye(1)), Gaussian(1))
     start = Network(np.full((1, 1, 1), -1.0), np.full((1, 1), head))
-    ends = trajectory(loss, start, GradientDescent(0.1) if head > 1 else method)
+    ends = trajectory(loss, start, GradientDescent(0.1))
     assert ends.outcome == (Outcome.neuron_vanished,)
     assert abs(float(ends.student.inner[0, 0, 0])) < 1e-10
     assert Outcome.neuron_vanished.value == (
@@ -300,6 +304,7 @@ def test_a_neuron_that_is_of_no_use_vanishes(head, method):
     )
 
 
+@pytest.mark.slow  # compiles shapes of its own
 def test_with_neurons_to_spare_runs_end_in_a_valley_of_zeros():
     loss = _problem(3)
     ends = trajectory(loss, _starts(k=4, d=3), GradientDescent(1.0))
@@ -308,6 +313,7 @@ def test_with_neurons_to_spare_runs_end_in_a_valley_of_zeros():
     assert "Its end counts as a global minimum" in Outcome.reached_zero.value
 
 
+@pytest.mark.slow  # compiles shapes of its own
 def test_with_heads_to_train_runs_end_in_a_valley_of_zeros():
     loss = _problem(3, AllWeights())
     ends = trajectory(loss, _starts(k=3))

@@ -153,8 +153,12 @@ def _polish(loss, theta, heads, how, flow, pace):
         return _iterate(loss, first, heads, how, tolerance, solve, radius)
     if float(np.linalg.norm(slope)) <= _SLOW:
         found = _iterate(loss, first, heads, how, tolerance, None, np.inf)
-        if found[1] is NewtonOutcome.converged and _is_bowl(
-            loss, first, found[0], heads, flow, pace
+        # Nor may a neuron pass through zero on the way, beyond which is another landscape.
+        reach = np.min(np.linalg.norm(first[:, : loss.law.inputs], axis=-1)) / 2
+        if (
+            found[1] is NewtonOutcome.converged
+            and np.linalg.norm(found[0] - first) <= reach
+            and _is_bowl(loss, first, found[0], heads, flow, pace)
         ):
             return found
     return stopped(NewtonOutcome.outside_basin, 0)
