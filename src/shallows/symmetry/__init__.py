@@ -3,10 +3,15 @@
 The group of those is the student's isotropy, and its name, `Δ(S9×S1)` say, is the family a
 critical point belongs to. `canonical` picks one student among all relabelled ones, so that two
 runs that found the same point are seen to have done so. A configuration is a graph whose edges
-carry the classes of inner products; all else is graph automorphisms. Only NumPy arrays here: the
-room is called on end points and never differentiated.
+carry the classes of inner products; all else is graph automorphisms.
+
+The other way round, the students that a product of symmetric groups leaves in place form a small
+space, whatever the width: `Blocks` are its coordinates, `ReducedLoss` the loss in them and
+`spectrum` all Hessian eigenvalues, in floats, balls or any other numbers. Only NumPy arrays here.
 """
 
+from shallows.symmetry.arithmetic import AbstractArithmetic, Balls, Floats
+from shallows.symmetry.blocks import Blocks, Orbit, Split, Teacher, orthonormal_teacher
 from shallows.symmetry.canonical import (
     Canonical,
     canonical,
@@ -14,12 +19,34 @@ from shallows.symmetry.canonical import (
     flipped_neurons,
 )
 from shallows.symmetry.isotropy import Isotropy, isotropy
+from shallows.symmetry.reduced import ReducedLoss
+from shallows.symmetry.spectrum import (
+    Component,
+    Eigenvalue,
+    Representation,
+    components,
+    spectrum,
+)
 
 __all__ = [
+    "AbstractArithmetic",
+    "Balls",
+    "Blocks",
     "Canonical",
+    "Component",
+    "Eigenvalue",
+    "Floats",
     "Isotropy",
+    "Orbit",
+    "ReducedLoss",
+    "Representation",
+    "Split",
+    "Teacher",
     "canonical",
+    "components",
     "distance_up_to_relabelling",
     "flipped_neurons",
     "isotropy",
+    "orthonormal_teacher",
+    "spectrum",
 ]
