@@ -1,0 +1,171 @@
+"""Certificates: statements about critical points that anybody can check again."""
+
+import dataclasses
+import decimal
+import hashlib
+import json
+from typing import Any
+
+import shallows
+from shallows.certify.verdict import Verdict
+
+SCHEMA = "shallows-certificate/1"
+
+# Beyond this nobody has asked for an honest proof, and a check would take forever.
+MOST_BITS = 20_000
+
+
+@dataclasses.dataclass(frozen=True)
+class EigenvalueEnclosure:
+    """Eigenvalue number `rank` (from below, from 0) of one isotypic component."""
+
+    component: str
+    factors: tuple[int, ...]
+    rank: int
+    multiplicity: str
+    """A decimal string: sizes may be real."""
+    enclosure: tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Certificate:
+    """A statement about one critical point, and all that is needed to check it.
+
+    Numbers are decimal strings; enclosures are rounded outward.
+    """
+
+    verdict: Verdict
+    statement: str
+    hypotheses: tuple[str, ...]
+    method: str
+    bits: int
+    sizes: tuple[str, ...]
+    """Of the factors of the symmetric group; see `shallows.symmetry.Blocks`."""
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    weights: tuple[tuple[str, str], ...]
+    """For each orbit of entries, an interval; in the box there is exactly one critical point of
+    the reduced loss."""
+    loss: tuple[str, str]
+    eigenvalues: tuple[EigenvalueEnclosure, ...]
+    smallest_eigenvalue: tuple[str, str]
+    index: int | None
+    """How many Hessian eigenvalues are negative, with multiplicity; None if undecided."""
+    version: str = shallows.__version__
+
+    def as_json(self) -> dict[str, Any]:
+        """The document, with a digest of its contents."""
+        body = {"schema": SCHEMA, **dataclasses.asdict(self), "verdict": self.verdict.value}
+        return {**body, "digest": digest(body)}
+
+    @classmethod
+    def from_json(cls, document: Any) -> "Certificate":
+        """The certificate in a document.
+
+        **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
+        """
+        if not isinstance(document, dict) or "schema" not in document:
+            raise ValueError(
+                "This is not a certificate: it has no `schema`. Give a file that `certify` wrote."
+            )
+        if document["schema"] != SCHEMA:
+            raise ValueError(
+                f"The certificate has schema {document['schema']!r}, and this version reads "
+                f"{SCHEMA!r}. Use the version of shallows that made it, or a newer one."
+            )
+        body = {key: value for key, value in document.items() if key != "digest"}
+        if document.get("digest") != digest(body):
+            raise ValueError(
+                "The certificate was altered after it was made: its digest does not match its "
+                "contents. Make it again."
+            )
+        body.pop("schema")
+        try:
+            return cls(
+                **{
+                    **body,
+                    "verdict": Verdict(body["verdict"]),
+                    "hypotheses": tuple(body["hypotheses"]),
+                    "bits": _whole("bits", body["bits"], 53, MOST_BITS),
+                    "sizes": tuple(body["sizes"]),
+                    "rows": tuple(body["rows"]),
+                    "columns": tuple(body["columns"]),
+                    "weights": tuple(_pair(w) for w in body["weights"]),
+                    "loss": _pair(body["loss"]),
+                    "smallest_eigenvalue": _pair(body["smallest_eigenvalue"]),
+                    "eigenvalues": tuple(
+                        EigenvalueEnclosure(
+                            e["component"],
+                            tuple(e["factors"]),
+                            e["rank"],
+                            e["multiplicity"],
+                            _pair(e["enclosure"]),
+                        )
+                        for e in body["eigenvalues"]
+                    ),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"The certificate is malformed: {error}. Make it again with `certify`."
+            ) from error
+
+
+def digest(body: dict[str, Any]) -> str:
+    """Identifies the contents of a certificate."""
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pair(value: Any) -> tuple[str, str]:
+    lower, upper = value
+    if not (isinstance(lower, str) and isinstance(upper, str)):
+        raise TypeError(f"{value!r} is not a pair of decimal strings")
+    return lower, upper
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"`{name}` is {value!r}, but must be an integer from {least} to {most}.")
+    return value
+
+
+def words(certificate: Certificate) -> str:
+    """The statement, from the data."""
+    c = certificate
+    sizes = [int(n) for n in c.sizes]
+    k, d = (sum(sizes[f] for f in blocks) for blocks in (c.rows, c.columns))
+    total = sum(int(e.multiplicity) for e in c.eigenvalues)
+    factors = "×".join(f"S{n}" for n in sizes)
+    every = tuple(range(len(sizes)))
+    if c.rows == c.columns == every:
+        group = f"Δ({factors})" if len(sizes) > 1 else f"Δ{factors}"
+    else:
+        group = (
+            f"{factors}, with factors {list(c.rows)} on blocks of neurons and {list(c.columns)} on "
+            f"blocks of inputs"
+        )
+    said = [
+        f"Let {k} students and {d} orthonormal teachers, all with outer weight 1, have {d} "
+        f"standard Gaussian inputs.",
+        f"Among the students with the symmetry {group} there is exactly one critical point of the "
+        f"loss ½ E (f_student − f_teacher)² whose weights lie in the given intervals, and it is a "
+        f"critical point among all students.",
+        f"Its loss lies in [{c.loss[0]}, {c.loss[1]}].",
+    ]
+    low, high = c.smallest_eigenvalue
+    if c.index is None:
+        said.append(f"Its smallest Hessian eigenvalue lies in [{low}, {high}].")
+    elif c.index == 0:
+        said.append(
+            f"It is a strict local minimum: all {total} Hessian eigenvalues are positive, the "
+            f"smallest in [{low}, {high}]."
+        )
+    else:
+        said.append(
+            f"It is a saddle: {c.index} of the {total} Hessian eigenvalues are negative, the "
+            f"smallest in [{low}, {high}], and the others are positive."
+        )
+    if decimal.Decimal(c.loss[0]) > 0:
+        said.append("Its loss is positive, so that it is no global minimum.")
+    return " ".join(said)
