@@ -117,36 +117,27 @@ def test_command_has_help_that_ends_with_an_example(command, tmp_path):
 
 
 def test_every_json_key_is_documented():
-    import numpy as np
+    # A real census: `method`, `step` and `teacher_neurons` were once missing from a made-up one.
+    from shallows import Gaussian, GradientDescent, SquaredLoss, census, orthonormal
 
-    from shallows.atlas import Census, Curve, Family, Kind, Level
-
-    family = Family(
-        name="global",
-        isotropy="ΔS2",
-        isotropy_order=2,
-        flipped=0,
-        count=1,
-        loss=0.0,
-        smallest_eigenvalue=0.1,
-        kind=Kind.minimum,
-        gradient_norm=0.0,
-        weights=np.eye(2),
-        outer=np.ones(2),
-        spectrum=(Level(0.1, 4),),
-        curve=Curve((), (), ()),
-        first_start=0,
-        spread=0.0,
-    )
-    question = dict.fromkeys(
-        ("neurons", "inputs", "teacher", "law", "trained", "optimiser", "init", "seed")
-    )
-    document = Census(question, 1, 1, 0.0, (family,), {}, {}).as_json()
+    loss = SquaredLoss(orthonormal(2), Gaussian(2))
+    document = census(loss, 2, GradientDescent(), curves=False).as_json()
     keys = {*document, *document["families"][0], *document["families"][0]["spectrum"][0]}
+    assert {"neurons", "method", "weights", "eigenvalue"} <= keys
     section = _section("census")
     first_cells = " ".join(re.findall(r"^\| (.*?) \|", section, re.MULTILINE))
     missing = [key for key in keys if f"`{key}`" not in first_cells and f'"{key}"' not in section]
     assert not missing
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_word_that_an_option_takes_is_documented(command):
+    """`--law sphere` was in the help and not on the page."""
+    rows = re.findall(r"^\| (`-.*)$", _section(command), re.MULTILINE)
+    for option in COMMANDS[command].params:
+        row = next((row for row in rows if f"`{option.opts[0]}`" in row), "")
+        for word in re.findall(r"`([a-z]+)`", getattr(option, "help", None) or ""):
+            assert f"`{word}`" in row, (option.opts, word)
 
 
 def test_every_outcome_and_exit_status_is_documented():

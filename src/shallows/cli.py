@@ -51,21 +51,25 @@ class Trained(enum.StrEnum):
 
 
 _INTERRUPTED = 130  # what shells report for SIGINT
+_LARGEST = 10_000  # a teacher of that many neurons fills a gigabyte
+_SIZES = 1000  # each has a page of its own
 
 
 def main() -> None:
     """Run the command line; misuse and broken stores end in one message, never a traceback."""
     try:
         app()
-    except (ValueError, TypeError) as error:
-        _complain(str(error), 2)
     except OSError as error:
+        if error.errno is None:  # one of ours, which says what to do
+            _complain(str(error), 1)
         name = f" ({error.filename})" if error.filename else ""
         _complain(
             f"The system refused: {error.strerror or error}{name}. Free space or choose another "
             f"`--out`; what was finished is kept, and the same command goes on.",
             1,
         )
+    except (ValueError, TypeError) as error:  # after `OSError`, as a store's may be both
+        _complain(str(error), 2)
     except MemoryError as error:
         _complain(f"Memory ran out: {error}. Ask for a smaller problem.", 1)
     except RuntimeError as error:  # a sweep's, or XLA's
@@ -114,9 +118,12 @@ def census(
     starts: Annotated[int, typer.Option("--starts", help="Random starts, for each size.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", help="Chooses the starts.")] = 0,
     optimiser: Annotated[
-        Optimiser,
-        typer.Option("--optimiser", help="Gradient flow, descent with a fixed step, or SGD."),
-    ] = Optimiser.flow,
+        Optimiser | None,
+        typer.Option(
+            "--optimiser",
+            help="Gradient flow, descent with a fixed step, or SGD. [default: flow; gd for data]",
+        ),
+    ] = None,
     step: Annotated[
         float | None,
         typer.Option("--step", help="Step of gd or sgd. [default: 5/max(k, 6); sgd 1/k]"),
@@ -152,11 +159,6 @@ def census(
     and its smallest Hessian eigenvalue. Interrupt it when you like: the same command goes on
     where it stopped, and a larger `--starts` reuses what is there.
     """
-    if step is not None and optimiser is Optimiser.flow:
-        raise ValueError(
-            f"The gradient flow has no step, but `--step {step}` was given. "
-            f"Leave it out, or use `--optimiser gd`."
-        )
     sizes = [None] if neurons_of_teacher is None else _sizes(neurons_of_teacher)
     given = (inputs, neurons, teacher, law) != (None, None, "orthonormal", "gaussian")
     if len(sizes) > 1 and given:
@@ -166,23 +168,27 @@ def census(
             f"ask for one size."
         )
 
+    from shallows.atlas.census import MOST_STARTS
     from shallows.lab import Here, Processes, Store
     from shallows.model.network import positive_integer
     from shallows.solve.methods import positive
 
-    positive_integer("starts", starts)
+    positive_integer("starts", starts, most=MOST_STARTS)
     place = Here() if positive_integer("workers", workers) == 1 else Processes(workers)
-    method = _method(optimiser, step)
     if init is not None:
         positive("init", init)
     if neurons is not None:
         positive_integer("neurons", neurons)
-    problems = [_problem(k, inputs, teacher, law, trained) for k in sizes]
+    # One problem at a time is in memory; the first is made before anything is written.
+    loss = _problem(sizes[0], inputs, teacher, law, trained)
+    method = _method(optimiser, step, loss)
     store = Store(out)
     command = shlex.join(["shallows", *sys.argv[1:]])
 
-    found = []
-    for loss in problems:
+    found: list[Census] = []
+    for size in sizes:
+        if found:
+            loss = _problem(size, inputs, teacher, law, trained)
         k = loss.teacher.neurons if neurons is None else neurons
         with _bar(f"k = {k}", starts) as pulse:
             found.append(
@@ -196,7 +202,7 @@ def census(
                     store=store,
                     on=place,
                     progress=pulse,
-                    curves=len(problems) == 1,
+                    curves=len(sizes) == 1,
                 )
             )
     if len(found) == 1:
@@ -254,7 +260,13 @@ def _sizes(text: str) -> list[int]:
             f"`-k` must be a positive integer or a range of them, but is {text!r}. "
             f"Use e.g. `-k 10`, `-k 6:50` or `-k 10:100:10`."
         ) from None
-    return list(range(first, last + 1, step))
+    sizes = range(first, last + 1, step)
+    if last > _LARGEST or len(sizes) > _SIZES:
+        raise ValueError(
+            f"`-k` may ask for at most {_SIZES} sizes of at most {_LARGEST} neurons, but is "
+            f"{text!r}. Ask for fewer, e.g. with a step: `-k 10:100:10`."
+        )
+    return list(sizes)
 
 
 def _problem(
@@ -340,10 +352,20 @@ def _arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> dict[
     return arrays
 
 
-def _method(optimiser: Optimiser, step: float | None) -> "AbstractMethod":
+def _method(
+    optimiser: Optimiser | None, step: float | None, loss: "SquaredLoss"
+) -> "AbstractMethod":
+    from shallows.atlas.census import usual_method
     from shallows.solve import GradientDescent, GradientFlow, StochasticDescent
 
+    if optimiser is None:
+        optimiser = Optimiser(usual_method(loss).name)
     if optimiser is Optimiser.flow:
+        if step is not None:
+            raise ValueError(
+                f"The gradient flow has no step, but `--step {step}` was given. "
+                f"Leave it out, or use `--optimiser gd`."
+            )
         return GradientFlow()
     return GradientDescent(step) if optimiser is Optimiser.gd else StochasticDescent(step)
 

@@ -13,8 +13,8 @@ import pytest
 import zoo
 from shallows import census
 from shallows.atlas import Kind, Pulse
-from shallows.atlas.census import _Block, _spectrum
-from shallows.lab import NotAStore, Processes, Store
+from shallows.atlas.census import VERSION, _Block, _blocks, _spectrum, usual_method
+from shallows.lab import NotAStore, Processes, Result, Store, Study, key
 from shallows.landscape import AllWeights, SquaredLoss
 from shallows.model import Gaussian, Network, Rotational, Sample, orthonormal
 from shallows.solve import ZERO, GradientDescent, GradientFlow, StochasticDescent, teacher_power
@@ -246,6 +246,43 @@ def test_more_starts_reuse_those_that_are_there(tmp_path, reference):
     _same(again, reference)
 
 
+def test_more_starts_reuse_those_of_an_unfinished_block(tmp_path):
+    """Sixty starts and then 160 once trained 220: the short block was none of the longer run's."""
+    store, loss = Store(tmp_path), _problem(3)
+
+    def taken(starts):
+        found = census(loss, starts, DESCENT, store=store, curves=False)
+        trained = sum(record.case.data["count"] for record in store.records("census"))
+        return found, found.provenance["blocks_reused"], trained
+
+    assert taken(6)[1:] == (0, 6)
+    found, reused, trained = taken(16)
+    assert (reused, trained) == (1, 16)  # 6 and 10
+    assert taken(16)[1:] == (2, 16)
+    _same(found, census(loss, 16, DESCENT, curves=False))
+
+
+def test_a_census_keeps_few_records():
+    study = Study("census", VERSION, lambda _: Result({}))
+    question = {"seed": 0}
+
+    def blocks(number, known=()):
+        cases = _blocks(study, question, number, 100, known)
+        return [(case.data["first"], case.data["count"]) for case in cases], {
+            key(study, case) for case in cases
+        }
+
+    assert blocks(250)[0] == [(0, 100), (100, 100), (200, 50)]
+    assert len(blocks(10_000)[0]) == 100
+    known = blocks(60)[1]
+    assert blocks(60, known)[0] == [(0, 60)]
+    assert blocks(250, known)[0] == [(0, 60), (60, 40), (100, 100), (200, 50)]
+    known |= blocks(170, known)[1]  # the longest piece is taken where there are several
+    assert blocks(250, known)[0] == [(0, 60), (60, 40), (100, 70), (170, 30), (200, 50)]
+    known |= blocks(100)[1]
+    assert blocks(170, known)[0] == [(0, 100), (100, 70)]
+
+
 def test_another_question_reuses_nothing(tmp_path):
     store = Store(tmp_path)
     loss = SquaredLoss(Network(SLANTED_TEACHER), Gaussian(3))
@@ -396,6 +433,15 @@ def test_a_data_set_has_a_census_too():
     assert (family.name, family.count) == ("global", 7)
 
 
+def test_under_a_data_set_descent_is_the_default():
+    """The flow slides along kinks: six of these seven runs used up all its steps."""
+    points = np.random.default_rng(1).normal(size=(40, 2))
+    found = census(SquaredLoss(orthonormal(2), Sample(points)), 7, curves=False)
+    assert found.question["optimiser"] == "gd"
+    assert found.settled == 7
+    assert usual_method(_problem(3)).name == "flow"
+
+
 def test_runs_that_end_at_kinks_are_counted_and_not_catalogued():
     points = np.random.default_rng(1).normal(size=(6, 2))
     loss = SquaredLoss(Network(np.eye(2), np.array([1.0, -1.0])), Sample(points))
@@ -443,9 +489,24 @@ def _run(code):
     return done.stdout
 
 
-def test_the_module_of_that_name_does_not_hide_the_function():
-    # `from shallows.atlas import Pulse` once made `shallows.census` a module.
-    assert _run("from shallows.atlas import Pulse, census; print(callable(census))") == "True\n"
+@pytest.mark.parametrize(
+    "first",
+    [
+        "from shallows.atlas import Pulse, census",
+        "import shallows.atlas.census",
+        "from shallows.atlas.census import VERSION",
+        "import shallows; shallows.census",
+    ],
+)
+def test_the_module_of_that_name_does_not_hide_the_function(first):
+    # `from shallows.atlas import Pulse` once made `shallows.census` a module, and so did any
+    # import of the module before the function was asked for.
+    code = (
+        "import shallows, shallows.atlas as atlas\n"
+        "from shallows import census; from shallows.atlas import census as same\n"
+        "print(callable(census), census is same is shallows.census is atlas.census)"
+    )
+    assert _run(f"{first}\n{code}") == "True True\n"
 
 
 # Misuse
@@ -458,6 +519,12 @@ def test_starts_and_neurons_are_positive_integers(value):
         census(_problem(3), value)
     with pytest.raises(ValueError, match=f"`neurons` {message}"):
         census(_problem(3), 7, neurons=value)
+
+
+def test_starts_fit_into_memory():
+    message = "`starts` may be at most 10_000_000, but is 1000000000000. Ask for fewer."
+    with pytest.raises(ValueError, match=re.escape(message)):
+        census(_problem(3), 10**12)
 
 
 @pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 10**30])

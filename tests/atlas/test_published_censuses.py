@@ -7,13 +7,15 @@ released points with the exact formulas (facts: landscapes.md, sections 6 and 7;
 import functools
 import math
 
+import numpy as np
 import pytest
 
 from shallows import census
 from shallows.atlas import Census, Family, Kind
 from shallows.landscape import SquaredLoss
-from shallows.model import Gaussian, orthonormal
-from shallows.solve import GradientDescent
+from shallows.model import Gaussian, Network, orthonormal
+from shallows.solve import GradientDescent, Newton, critical_point, trajectory
+from shallows.symmetry import isotropy
 
 pytestmark = pytest.mark.slow
 
@@ -107,3 +109,39 @@ def test_one_neuron_to_spare_leaves_few_spurious_minima():
     for family in spurious:
         assert family.loss == pytest.approx(0.02056079, abs=1e-7)
         assert family.smallest_eigenvalue == pytest.approx(0.005945, abs=1e-6)
+
+
+def test_the_rare_minimum_of_eight_neurons_learnt_by_nine():
+    """It is type II with its flipped neuron in two unequal parts, and does not depend on luck."""
+    k = 8
+    narrow = SquaredLoss(orthonormal(k), Gaussian(k))
+    near = np.eye(k)
+    near[:-1, -1], near[-1, :-1], near[-1, -1] = 2 / k, 4 / (np.pi * k), -2 / 3
+    two = critical_point(narrow, Network(near), Newton(basin=False)).student
+    assert float(narrow(two)) == pytest.approx(0.02150804, abs=1e-8)  # docs: census-atlas.md
+
+    whole = np.asarray(two.inner)
+    parts = np.vstack([whole[:-1], 0.7 * whole[-1:], 0.3 * whole[-1:]])
+    # In two parts it is the same function, and now a saddle; something must break the tie.
+    saddle = narrow.hessian(Network(parts))
+    assert np.linalg.eigvalsh(saddle)[0] < -1e-3
+    end = trajectory(narrow, Network(parts + 1e-3 * np.eye(k + 1)[-1:].T), GradientDescent())
+    assert end.gradient_norm[0] <= 1e-12
+    # Safran & Shamir 2018: facts, reference/safran_shamir_2018.csv.
+    assert end.loss[0] == pytest.approx(0.02056079, abs=1e-8)
+    values = np.linalg.eigvalsh(narrow.hessian(end.student))
+    assert values[0] == pytest.approx(0.005945, abs=1e-6)
+    assert isotropy(end.student).name == "Δ(S7×S1)+1"
+
+
+def test_a_census_finds_that_rare_minimum():
+    # Two of 58,400 starts end there (docs: census-atlas.md); this is the nearest to the front.
+    loss = SquaredLoss(orthonormal(8), Gaussian(8))
+    found = census(loss, 30, GradientDescent(), neurons=9, seed=18, curves=False)
+    best, rare = found.families
+    assert (best.name, best.count) == ("global", 29)
+    assert (rare.name, rare.count, rare.first_start) == ("unnamed:Δ(S7×S1)+1,p=1", 1, 28)
+    assert rare.kind is Kind.minimum
+    assert rare.loss == pytest.approx(0.02056079, abs=1e-8)
+    assert rare.smallest_eigenvalue == pytest.approx(0.005945, abs=1e-6)
+    assert rare.gradient_norm <= 1e-12

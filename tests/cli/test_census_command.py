@@ -108,6 +108,57 @@ def test_the_default_is_the_flow_at_ten(tmp_path):
     assert type(loss.law).__name__ == "Rotational"
 
 
+def test_a_data_set_is_descended_unless_told_otherwise(tmp_path):
+    data = _npz(tmp_path / "x.npz", inputs=np.random.default_rng(0).normal(size=(9, 3)))
+    words = ["census", "--law", data, "--out", tmp_path / "o"]
+    asked = {
+        (): ("GradientDescent", None),
+        ("--step", "0.25"): ("GradientDescent", 0.25),
+        ("--optimiser", "sgd"): ("StochasticDescent", None),
+    }
+    for more, expected in asked.items():
+        _, _, _, taken = _asked(*words, *more)
+        (_, _, method), _ = taken.call_args
+        assert (type(method).__name__, method.step) == expected
+    _, _, _, taken = _asked(*words, "--optimiser", "flow")
+    assert type(taken.call_args[0][2]).__name__ == "GradientFlow"
+    err = _is_misuse(*_run(*words, "--optimiser", "flow", "--step", "0.25"))
+    assert "The gradient flow has no step" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "--starts 1000000000000",
+            "`starts` may be at most 10_000_000, but is 1000000000000. Ask for fewer.",
+        ),
+        (
+            "-k 6:100000000",
+            "`-k` may ask for at most 1000 sizes of at most 10000 neurons, but is '6:100000000'. "
+            "Ask for fewer, e.g. with a step: `-k 10:100:10`.",
+        ),
+        ("-k 6:1100", "but is '6:1100'. Ask for fewer, e.g. with a step: `-k 10:100:10`."),
+        ("-k 99999", "but is '99999'. Ask for fewer"),
+    ],
+)
+def test_what_no_memory_holds_is_misuse(tmp_path, words, message):
+    """As lists these took gigabytes, and minutes, before anything was said."""
+    began = time.monotonic()
+    assert message in _is_misuse(*_run("census", *words.split(), "--out", tmp_path / "o"))
+    assert time.monotonic() - began < 30
+    assert not (tmp_path / "o").exists()
+
+
+def test_the_problems_of_a_range_are_made_one_after_the_other(tmp_path):
+    with (
+        mock.patch.object(cli, "_problem", side_effect=ZeroDivisionError) as made,
+        pytest.raises(ZeroDivisionError),
+    ):
+        _run("census", "-k", "6:900", "--out", tmp_path / "o")
+    assert made.call_count == 1
+
+
 def test_a_range_has_both_ends_and_may_have_a_step():
     assert cli._sizes("6") == [6]
     assert cli._sizes("6:8") == [6, 7, 8]
@@ -329,6 +380,36 @@ def test_what_is_not_the_users_fault_is_status_1(tmp_path, error, message):
     assert err.splitlines()[-1].startswith("shallows: ")
     assert message in err
     assert "Traceback" not in err
+
+
+def _raises(code):
+    def full(*_):
+        raise OSError(code, os.strerror(code))
+
+    return full
+
+
+@pytest.mark.parametrize("which", ["fsync", "replace"])
+def test_a_disk_that_is_full_is_status_1(tmp_path, monkeypatch, which):
+    """A store's own error is a kind of `ValueError`, and was once taken for misuse."""
+    words = ["census", "-k", 2, "--starts", 2, "--optimiser", "gd", "--out", tmp_path / "o"]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, which, _raises(errno.ENOSPC))
+        status, out, err = _run(*words)
+    assert (status, out) == (1, "")
+    assert "cannot be used as a store: No space left on device. Nothing was half-written" in err
+    Store(tmp_path / "o")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, which, _raises(errno.ENOSPC))
+        status, out, err = _run(*words)
+    assert (status, out) == (1, "")
+    assert "Traceback" not in err
+    assert re.search(
+        r"shallows: Could not write \S+\.json: No space left on device\. Nothing was half-written; "
+        r"make room or check permissions, and run again\.\n$",
+        err,
+    )
+    assert Store(tmp_path / "o").keys("census") == []
 
 
 # Answers

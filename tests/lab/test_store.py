@@ -24,6 +24,7 @@ from shallows.lab import (
     DamagedRecord,
     MissingRecord,
     NotAStore,
+    NotKept,
     Progress,
     Record,
     Result,
@@ -431,11 +432,29 @@ def test_a_full_disk_leaves_nothing_behind(store, monkeypatch, which, nth):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, which, full)
-        with pytest.raises(StoreError, match=r"Could not write .*: No space left on device. Noth"):
+        with pytest.raises(NotKept, match=r"Could not write .*: No space left on device. Noth"):
             store.write(_record())
     assert _files(store.folder) == sorted([*before, "squares"])
     store.write(_record())
     assert store.check() == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_store_on_a_full_disk_is_no_misuse(tmp_path, monkeypatch, code):
+    def full(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(NotKept, match=f"cannot be used as a store: {os.strerror(code)}. Nothing"):
+        Store(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_that_there_is_no_room_is_said_across_processes():
+    error = pickle.loads(pickle.dumps(NotKept("No room.")))
+    assert isinstance(error, StoreError)
+    assert isinstance(error, OSError)
+    assert str(error) == "No room."
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")

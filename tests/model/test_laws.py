@@ -4,6 +4,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -232,6 +233,16 @@ ERRORS = {
         lambda: Rotational(4, np.nan, filled=True),
         "`radius` must be positive and finite, but is nan. Leave it out for √d = 2.",
     ),
+    "masked points": (
+        lambda: Sample(np.ma.masked_less(EYE, 0.5)),
+        "`points` must be known everywhere, but has masked entries, and what is behind a mask is "
+        "no number. Remove or repair them, e.g. with `numpy.ma.compress_rows`.",
+    ),
+    "masked covariance": (
+        lambda: Gaussian(covariance=np.ma.masked_less(EYE, 0.5)),
+        "`covariance` must be known everywhere, but has masked entries, and what is behind a mask "
+        "is no number. Remove or repair them, e.g. with `numpy.ma.compress_rows`.",
+    ),
     "flat points": (
         lambda: Sample(np.ones(5)),
         "`points` must be a matrix with a row for each data point, but has shape (5,). Reshape it "
@@ -274,3 +285,14 @@ def test_an_error_of_a_law_names_the_fact_the_offender_and_the_remedy(name):
     wrong, text = ERRORS[name]
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         wrong()
+
+
+@pytest.mark.parametrize("radius", ["abc", [1.0], 1j])
+def test_a_radius_that_is_no_number_is_named(radius):
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with pytest.raises(ValueError, match="`radius` must be positive and finite, but is ") as it:
+            Rotational(4, radius)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+    assert str(it.value).endswith(f"is {radius!r}. Leave it out for √d = 2.")

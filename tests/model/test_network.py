@@ -6,6 +6,7 @@ import hypothesis as hp
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -52,6 +53,27 @@ def test_single_precision_is_promoted_and_its_rounding_stays():
     assert float(f.outer[0]) == float(np.float32(0.1))
     assert Network(np.array([[1, 2]]), 1).inner.dtype == jnp.float64
     assert f(jnp.ones((3, 2))).dtype == jnp.float64
+
+
+@pytest.mark.parametrize("name", ["inner", "outer", "bias"])
+def test_masked_weights_are_refused(name):
+    """A mask was lost on the way, and what was behind it taken for a weight."""
+    weights = {"inner": np.eye(2), "outer": np.ones(2), "bias": np.zeros(2)}
+    hidden = np.ma.masked_array(weights[name], weights[name] == weights[name].max())
+    for value in (hidden, list(hidden), tuple(hidden)):
+        with pytest.raises(ValueError, match=f"`{name}` must be known everywhere, but has masked"):
+            Network(**weights | {name: value})
+    whole = np.ma.masked_array(np.eye(2))  # nothing is behind this mask
+    assert np.array_equal(Network(whole).inner, np.eye(2))
+
+
+def test_masked_points_are_refused():
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        with pytest.raises(ValueError, match="`x` must be known everywhere, but has masked"):
+            Network(np.eye(2))(np.ma.masked_equal(np.ones(2), 1))  # type: ignore[arg-type]
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_a_network_does_not_change_with_the_array_it_was_made_of():

@@ -6,6 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+from shallows.model import Network
 from shallows.symmetry import canonical, distance_up_to_relabelling, flipped_neurons, isotropy
 
 # facts: landscapes.md §3.6, as in test_isotropy.
@@ -225,3 +226,32 @@ def test_students_of_different_shapes_are_refused():
     assert str(refusal.value).endswith(
         "first.shape=(2, 2) but second.shape=(3, 3). Add zero neurons to the smaller one first."
     )
+
+
+def test_networks_are_taken_as_they_come():
+    """Networks hold JAX arrays and heads, and were refused with an `AttributeError`."""
+    rng = np.random.default_rng(3)
+    W = _family(6, TYPE_II_6)
+    other = _shuffled(W, rng)
+    assert flipped_neurons(Network(W)) == 1
+    assert isotropy(Network(W)) == isotropy(W)
+    np.testing.assert_array_equal(canonical(Network(W)).inner, canonical(W).inner)
+    assert distance_up_to_relabelling(Network(W), Network(other)) == pytest.approx(0, abs=1e-12)
+    heads = np.array([1.0, 1, 1, 2, 2, 3])
+    assert isotropy(Network(W, heads)) == isotropy(W, outer=heads)
+    slanted = Network(rng.normal(size=(4, 6)), heads[:4])
+    mine = isotropy(Network(W, heads), slanted)
+    assert mine == isotropy(W, np.asarray(slanted.inner), heads, heads[:4])
+
+
+def test_what_a_network_already_says_is_not_said_twice():
+    with pytest.raises(ValueError, match="The student is a network, which has outer weights, but"):
+        isotropy(Network(np.eye(2)), outer=np.ones(2))
+    with pytest.raises(ValueError, match=r"but `teacher_outer` was given as well. Leave it out"):
+        canonical(np.eye(2), Network(np.eye(2)), teacher_outer=np.ones(2))
+    with pytest.raises(ValueError, match=r"without biases, but the student has 2 of them. Pass"):
+        flipped_neurons(Network(np.eye(2), bias=np.zeros(2)))
+    with pytest.raises(ValueError, match=r"A student is a matrix .* inner.shape=\(1, 2, 2\)"):
+        isotropy(Network(np.eye(2)[None]))
+    with pytest.raises(ValueError, match="`inner` must be known everywhere, but has masked"):
+        isotropy(np.ma.masked_equal(np.eye(2), 0))

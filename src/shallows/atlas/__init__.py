@@ -5,6 +5,8 @@ only the nouns in `catalogue`, does not pay for JAX.
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
@@ -20,9 +22,22 @@ __all__ = ["Census", "Curve", "Family", "Kind", "Level", "Pulse", "census", "fam
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        # `shallows.atlas.census` is also a submodule; importing it must not hide the function,
-        # so all names that come from it are bound at once.
-        module = importlib.import_module(_HOME[name])
-        globals().update((n, getattr(module, n)) for n, h in _HOME.items() if h == _HOME[name])
-        return globals()[name]
+        return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'shallows.atlas' has no attribute {name!r}")
+
+
+class _Room(ModuleType):
+    """A package whose submodule `census` does not hide the function `census`.
+
+    Whoever first imports a submodule, Python binds it to its package, here to the very name of
+    the function. It is ugly to step in between, but the module is rightly called what it
+    defines, and importing it at once instead would cost every reader of a report JAX.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOME.get(name) == value.__name__:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Room

@@ -12,6 +12,7 @@ from shallows.lab.store import (
     DamagedRecord,
     MissingRecord,
     NotAStore,
+    NotKept,
     Store,
     StoreError,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Here",
     "MissingRecord",
     "NotAStore",
+    "NotKept",
     "Processes",
     "Progress",
     "Record",

@@ -17,6 +17,7 @@ as ``{"$float": "inf"}``; the payload of a NaN is kept in tables only.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -57,6 +58,10 @@ class NotAStore(StoreError):
     """The folder is not ours, so nothing was written into it."""
 
 
+class NotKept(StoreError, OSError):
+    """The system has no room, or a device fails. Nobody asked for anything wrong."""
+
+
 class MissingRecord(StoreError):
     """There is no record under this key."""
 
@@ -93,7 +98,7 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
-        with _explained(f"The folder {self.folder} cannot be used as a store"):
+        with _explained(f"The folder {self.folder} cannot be used as a store", StoreError):
             if self.folder.exists() and not self.folder.is_dir():
                 raise NotAStore(
                     f"A store is a folder, and {self.folder} is a file. Choose a folder."
@@ -141,7 +146,7 @@ class Store:
     def write(self, record: Record) -> None:
         """Keep the record, replacing one of the same key.
 
-        **Raises.** `StoreError` if it could not be written; then nothing of it is left.
+        **Raises.** `NotKept` if it could not be written; then nothing of it is left.
         """
         path = self._path(record.study, record.key)
         parquet = path.with_suffix(".parquet")
@@ -157,7 +162,7 @@ class Store:
             "provenance": _encode(record.provenance),
         }
         files[path] = _sealed(document)
-        with _explained(f"Could not write {path}"):
+        with _explained(f"Could not write {path}", NotKept):
             path.parent.mkdir(exist_ok=True)
             self._put(files)
             if record.table is None:
@@ -391,12 +396,16 @@ def _check_marker(marker: Path) -> None:
         )
 
 
+# A full disk or quota, and a device that fails, whatever was being done.
+_SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+
+
 @contextlib.contextmanager
-def _explained(fact: str) -> Iterator[None]:
+def _explained(fact: str, kind: type[StoreError]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(
+        raise (NotKept if error.errno in _SYSTEM else kind)(
             f"{fact}: {error.strerror or error}. Nothing was half-written; make room or check "
             "permissions, and run again."
         ) from error

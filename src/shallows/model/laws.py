@@ -219,10 +219,13 @@ class Rotational(AbstractEllipsoidal):
     def __init__(self, inputs: int, radius: float | None = None, *, filled: bool = False):
         self.inputs = positive_integer("inputs", inputs)
         self.filled = bool(filled)
-        self.radius = math.sqrt(self.inputs) if radius is None else float(radius)
+        try:
+            self.radius = math.sqrt(self.inputs) if radius is None else float(radius)
+        except (TypeError, ValueError):
+            self.radius = math.nan
         if not (0 < self.radius < math.inf):
             raise ValueError(
-                f"`radius` must be positive and finite, but is {radius!r}. "
+                f"`radius` must be positive and finite, but is {radius!r:.200}. "
                 f"Leave it out for √d = {math.sqrt(self.inputs):.4g}."
             )
         self.root = None

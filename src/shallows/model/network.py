@@ -22,7 +22,7 @@ class Network(eqx.Module):
 
     **Precision.** float64; float32 input is promoted, its rounding stays.
 
-    **Raises.** `ValueError` for empty, mismatched or non-finite weights.
+    **Raises.** `ValueError` for empty, mismatched, masked or non-finite weights.
     """
 
     inner: Float[Array, "*b k d"]
@@ -56,7 +56,7 @@ class Network(eqx.Module):
 
     def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n"]:
         """The outputs at the points in the rows of `x`."""
-        x = jnp.asarray(x, dtype=float)
+        x = jnp.asarray(unmasked("x", x), dtype=float)
         if x.shape[-1:] != (self.inputs,):
             raise ValueError(
                 f"The network has {self.inputs} inputs, but the points have shape {x.shape}. "
@@ -149,6 +149,7 @@ def orthonormal(neurons: int, inputs: int | None = None) -> Network:
 
 def finite(name: str, value: Numbers) -> Float[Array, "..."]:
     """`value` as a float64 array of finite numbers, or an error that calls it `name`."""
+    unmasked(name, value)
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "fiu":
@@ -169,6 +170,29 @@ def finite(name: str, value: Numbers) -> Float[Array, "..."]:
     return jnp.asarray(array)
 
 
+def unmasked(name: str, value: Numbers) -> Numbers:
+    """`value` as it is, or an error that calls it `name` if entries of it are masked.
+
+    Converted to a plain array they would come back as the numbers behind the mask.
+    """
+    try:
+        is_masked = _is_masked(value)
+    except RecursionError:  # a list that contains itself, which NumPy refuses in its own words
+        is_masked = False
+    if is_masked:
+        raise ValueError(
+            f"`{name}` must be known everywhere, but has masked entries, and what is behind a mask "
+            f"is no number. Remove or repair them, e.g. with `numpy.ma.compress_rows`."
+        )
+    return value
+
+
+def _is_masked(value) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_masked, value))
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
 def given_type(value: Numbers) -> str:
     """The floating-point type of `value`, or float64 for integers and lists, which lose nothing."""
     kind = np.asarray(value).dtype
@@ -179,16 +203,16 @@ def given_type(value: Numbers) -> str:
 _LARGEST = 10**9
 
 
-def positive_integer(name: str, value: object) -> int:
-    """`value` as an int, or an error that calls it `name`."""
+def positive_integer(name: str, value: object, most: int = _LARGEST) -> int:
+    """`value` as an int of at most `most`, or an error that calls it `name`."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]  # it is what we test
     except TypeError:
         number = 0
     if isinstance(value, bool) or number < 1:
         raise ValueError(f"`{name}` must be a positive integer, but is {value!r}. Use e.g. 10.")
-    if number > _LARGEST:
-        raise ValueError(f"`{name}` may be at most {_LARGEST:_}, but is {value!r}. Use e.g. 10.")
+    if number > most:
+        raise ValueError(f"`{name}` may be at most {most:_}, but is {value!r}. Ask for fewer.")
     return number
 
 

@@ -7,7 +7,8 @@ carry the classes of inner products; all else is graph automorphisms.
 
 The other way round, the students that a product of symmetric groups leaves in place form a small
 space, whatever the width: `Blocks` are its coordinates, `ReducedLoss` the loss in them and
-`spectrum` all Hessian eigenvalues, in floats, balls or any other numbers. Only NumPy arrays here.
+`spectrum` all Hessian eigenvalues, in floats, balls or any other numbers. Students and
+teachers come as a `Network` or as arrays, and all is computed in NumPy.
 """
 
 from shallows.symmetry.arithmetic import AbstractArithmetic, Balls, Floats

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from shallows.model import Network
 from shallows.symmetry.configuration import (
     ColouredGraph,
     check_tolerance,
@@ -50,8 +51,8 @@ class Canonical:
 
 
 def canonical(
-    inner: Float[np.ndarray, "k d"],
-    teacher_inner: Float[np.ndarray, "m d"] | None = None,
+    inner: Network | Float[np.ndarray, "k d"],
+    teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
     outer: Float[np.ndarray, " k"] | None = None,
     teacher_outer: Float[np.ndarray, " m"] | None = None,
     *,
@@ -126,9 +127,9 @@ def _aligned(
 
 
 def distance_up_to_relabelling(
-    first: Float[np.ndarray, "k d"],
-    second: Float[np.ndarray, "k d"],
-    teacher_inner: Float[np.ndarray, "m d"] | None = None,
+    first: Network | Float[np.ndarray, "k d"],
+    second: Network | Float[np.ndarray, "k d"],
+    teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
     first_outer: Float[np.ndarray, " k"] | None = None,
     second_outer: Float[np.ndarray, " k"] | None = None,
     teacher_outer: Float[np.ndarray, " m"] | None = None,
@@ -148,15 +149,16 @@ def distance_up_to_relabelling(
 
     **Raises.** `ValueError` if the students differ in shape, or as `isotropy`.
     """
-    if first.shape != second.shape:
-        raise ValueError(
-            f"Students of different shapes cannot be relabelled into one another: "
-            f"{first.shape=} but {second.shape=}. Add zero neurons to the smaller one first."
-        )
     one, two = (
         canonical(w, teacher_inner, a, teacher_outer, tolerance=tolerance)
         for w, a in ((first, first_outer), (second, second_outer))
     )
+    if one.inner.shape != two.inner.shape:
+        raise ValueError(
+            f"Students of different shapes cannot be relabelled into one another: first.shape="
+            f"{one.inner.shape} but second.shape={two.inner.shape}. Add zero neurons to the "
+            f"smaller one first."
+        )
     if teacher_inner is None:
         return _distance_at_basis(one, two, tolerance)
     return _distance_at_teacher(one, two, tolerance)
@@ -234,7 +236,8 @@ def _descended(
 
 
 def flipped_neurons(
-    inner: Float[np.ndarray, "k d"], teacher_inner: Float[np.ndarray, "m d"] | None = None
+    inner: Network | Float[np.ndarray, "k d"],
+    teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
 ) -> int:
     """How many student neurons point away from the teacher neuron they are matched with.
 

@@ -14,6 +14,9 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from shallows.model import Network
+from shallows.model.network import unmasked
+
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
@@ -72,17 +75,22 @@ class Configuration:
 
 
 def configuration(
-    inner: np.ndarray,
-    teacher_inner: np.ndarray | None,
+    inner: np.ndarray | Network,
+    teacher_inner: np.ndarray | Network | None,
     outer: np.ndarray | None,
     teacher_outer: np.ndarray | None,
 ) -> Configuration:
     """Check the arrays and fill in the defaults: the standard basis, and outer weights 1.
 
-    **Raises.** `ValueError` for empty or non-finite arrays and for shapes that do not fit.
+    **Raises.** `ValueError` for empty or non-finite arrays and for shapes that do not fit, for a
+    network with biases, and for outer weights beside a network, which has its own.
     """
+    inner, outer = _weights("student", "outer", inner, outer)
     _check_rows("student", "inner", inner)
     if teacher_inner is not None:
+        teacher_inner, teacher_outer = _weights(
+            "teacher", "teacher_outer", teacher_inner, teacher_outer
+        )
         _check_rows("teacher", "teacher_inner", teacher_inner)
         if teacher_inner.shape[1] != inner.shape[1]:
             raise ValueError(
@@ -279,6 +287,25 @@ def check_tolerance(tolerance: float) -> None:
             f"The tolerance must lie strictly between 0 and 1, as it is relative to the longest "
             f"row: {tolerance=}. Pass e.g. `tolerance=1e-6`."
         )
+
+
+def _weights(
+    whose: str, name: str, inner: np.ndarray | Network, outer: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Inner and outer weights as arrays, whether they come apart or as a network."""
+    if not isinstance(inner, Network):
+        return np.asarray(unmasked("inner", inner)), outer
+    if outer is not None:
+        raise ValueError(
+            f"The {whose} is a network, which has outer weights, but `{name}` was given as well. "
+            f"Leave it out, or pass `np.asarray(network.inner)`."
+        )
+    if inner.bias is not None:
+        raise ValueError(
+            f"Symmetry is known for networks without biases, but the {whose} has {inner.neurons} "
+            f"of them. Pass `np.asarray(network.inner)` if they do not matter."
+        )
+    return np.asarray(inner.inner), np.asarray(inner.outer)
 
 
 def _check_rows(whose: str, name: str, rows: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from shallows.model import Network
 from shallows.symmetry.configuration import (
     ColouredGraph,
     Configuration,
@@ -61,14 +62,16 @@ class Isotropy:
 
 
 def isotropy(
-    inner: Float[np.ndarray, "k d"],
-    teacher_inner: Float[np.ndarray, "m d"] | None = None,
+    inner: Network | Float[np.ndarray, "k d"],
+    teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
     outer: Float[np.ndarray, " k"] | None = None,
     teacher_outer: Float[np.ndarray, " m"] | None = None,
     *,
     tolerance: float = 1e-6,
 ) -> Isotropy:
     """Find the isotropy group {(π, ρ) : P_π W P_ρᵀ = W}, or that of the joint Gram matrix.
+
+    A `Network` in place of inner weights brings its outer weights along.
 
     These are the automorphisms of the graph on all neurons whose edges carry the classes of the
     entries of W Vᵀ, and of W Wᵀ and V Vᵀ for a teacher other than the standard basis (`None`).
