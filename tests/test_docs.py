@@ -175,7 +175,7 @@ def test_digits_example_writes_what_the_command_line_reads(tmp_path):
     pytest.importorskip("sklearn")
     import numpy as np
 
-    from shallows.cli import _law
+    from shallows.cli.census import _law
     from shallows.model import Sample
 
     _run(str(ROOT / "examples" / "digits.py"), cwd=tmp_path)

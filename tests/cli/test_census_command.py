@@ -20,6 +20,7 @@ import pytest
 
 import shallows
 from shallows import cli
+from shallows.cli.door import sizes_in
 from shallows.lab import Store, SweepError
 from shallows.lab.store import MARKER
 
@@ -152,7 +153,7 @@ def test_what_no_memory_holds_is_misuse(tmp_path, words, message):
 
 def test_the_problems_of_a_range_are_made_one_after_the_other(tmp_path):
     with (
-        mock.patch.object(cli, "_problem", side_effect=ZeroDivisionError) as made,
+        mock.patch.object(cli.census, "_problem", side_effect=ZeroDivisionError) as made,
         pytest.raises(ZeroDivisionError),
     ):
         _run("census", "-k", "6:900", "--out", tmp_path / "o")
@@ -160,10 +161,10 @@ def test_the_problems_of_a_range_are_made_one_after_the_other(tmp_path):
 
 
 def test_a_range_has_both_ends_and_may_have_a_step():
-    assert cli._sizes("6") == [6]
-    assert cli._sizes("6:8") == [6, 7, 8]
-    assert cli._sizes("6:6") == [6]
-    assert cli._sizes("3:10:3") == [3, 6, 9]
+    assert sizes_in("6", 10, 10) == [6]
+    assert sizes_in("6:8", 10, 10) == [6, 7, 8]
+    assert sizes_in("6:6", 10, 10) == [6]
+    assert sizes_in("3:10:3", 10, 10) == [3, 6, 9]
 
 
 # Files

@@ -1,13 +1,6 @@
-"""The door to the shell: one command per question.
-
-A command parses, asks the library one thing and prints. Exit status: 0 answered; 1 computed,
-but no answer; 2 misuse. With `--json` one document goes to stdout and nothing else does;
-progress and messages always go to stderr. Numerical imports wait until a command runs, so
-that `--help` answers at once.
-"""
+"""The census: which critical points training finds, and how often."""
 
 import enum
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -19,20 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import shallows
+from shallows.cli.door import app, complain, print_json, say, show, sizes_in
 
 if TYPE_CHECKING:
     from shallows.atlas import Census
     from shallows.landscape import SquaredLoss
     from shallows.model import AbstractLaw
     from shallows.solve import AbstractMethod
-
-app = typer.Typer(
-    help="An exact laboratory for shallow ReLU networks.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-)
 
 
 class Optimiser(enum.StrEnum):
@@ -50,55 +36,8 @@ class Trained(enum.StrEnum):
     all = "all"
 
 
-_INTERRUPTED = 130  # what shells report for SIGINT
 _LARGEST = 10_000  # a teacher of that many neurons fills a gigabyte
 _SIZES = 1000  # each has a page of its own
-
-
-def main() -> None:
-    """Run the command line; misuse and broken stores end in one message, never a traceback."""
-    try:
-        app()
-    except OSError as error:
-        if error.errno is None:  # one of ours, which says what to do
-            _complain(str(error), 1)
-        name = f" ({error.filename})" if error.filename else ""
-        _complain(
-            f"The system refused: {error.strerror or error}{name}. Free space or choose another "
-            f"`--out`; what was finished is kept, and the same command goes on.",
-            1,
-        )
-    except (ValueError, TypeError) as error:  # after `OSError`, as a store's may be both
-        _complain(str(error), 2)
-    except MemoryError as error:
-        _complain(f"Memory ran out: {error}. Ask for a smaller problem.", 1)
-    except RuntimeError as error:  # a sweep's, or XLA's
-        _complain(str(error), 1)
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:  # Typer has turned Ctrl-C into this, without a word
-            _say("shallows: Interrupted. Finished blocks are kept; the same command goes on.")
-        raise
-
-
-def _complain(message: str, status: int) -> None:
-    # On one line, also where it quotes a matrix.
-    print(f"shallows: {' '.join(message.split())}", file=sys.stderr)
-    raise SystemExit(status)
-
-
-def _version(wanted: bool | None) -> None:
-    if wanted:
-        print(f"shallows {shallows.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")
-    ] = None,
-) -> None:
-    pass
 
 
 @app.command(epilog="Example: `shallows census -k 10 --starts 1000 --optimiser gd --out census`")
@@ -159,7 +98,7 @@ def census(
     and its smallest Hessian eigenvalue. Interrupt it when you like: the same command goes on
     where it stopped, and a larger `--starts` reuses what is there.
     """
-    sizes = [None] if neurons_of_teacher is None else _sizes(neurons_of_teacher)
+    sizes = [None] if neurons_of_teacher is None else sizes_in(neurons_of_teacher, _LARGEST, _SIZES)
     given = (inputs, neurons, teacher, law) != (None, None, "orthonormal", "gaussian")
     if len(sizes) > 1 and given:
         raise ValueError(
@@ -210,7 +149,7 @@ def census(
     else:
         _publish_many(found, out, command, as_json)
     if not any(census.settled for census in found):
-        _complain("No start settled; the outcomes above say why and what to do.", 1)
+        complain("No start settled; the outcomes above say why and what to do.", 1)
 
 
 def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> None:
@@ -219,12 +158,12 @@ def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> No
     page = write_report(census, out / "report.html", command=command, store=str(out))
     pictures = save_figure(census_figure(census), out / "census")
     if as_json:
-        _print_json(census.as_json())
+        print_json(census.as_json())
         return
-    _print(families_table(census))
+    show(families_table(census))
     for outcome, count in census.unsettled.items():
-        _say(f"ended as {outcome}: {count}. {_advice(outcome)}")
-    _say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
+        say(f"ended as {outcome}: {count}. {_advice(outcome)}")
+    say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
 
 
 def _publish_many(found: "list[Census]", out: Path, command: str, as_json: bool) -> None:
@@ -242,31 +181,10 @@ def _publish_many(found: "list[Census]", out: Path, command: str, as_json: bool)
     page = write_atlas_report(found, out / "report.html", command=command, store=str(out))
     pictures = save_figure(atlas_figure(found), out / "atlas")
     if as_json:
-        _print_json({"sizes": [census.as_json() for census in found]})
+        print_json({"sizes": [census.as_json() for census in found]})
         return
-    _print(sizes_table(found))
-    _say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
-
-
-def _sizes(text: str) -> list[int]:
-    """The sizes in `10` or `6:50` (both ends included) or `10:100:10`."""
-    try:
-        first, *rest = (int(part) for part in text.split(":"))
-        last, step = [*rest, 1][:2] if rest else (first, 1)
-        if len(rest) > 2 or first < 1 or last < first or step < 1:
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"`-k` must be a positive integer or a range of them, but is {text!r}. "
-            f"Use e.g. `-k 10`, `-k 6:50` or `-k 10:100:10`."
-        ) from None
-    sizes = range(first, last + 1, step)
-    if last > _LARGEST or len(sizes) > _SIZES:
-        raise ValueError(
-            f"`-k` may ask for at most {_SIZES} sizes of at most {_LARGEST} neurons, but is "
-            f"{text!r}. Ask for fewer, e.g. with a step: `-k 10:100:10`."
-        )
-    return list(sizes)
+    show(sizes_table(found))
+    say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
 
 
 def _problem(
@@ -407,20 +325,3 @@ def _advice(outcome: str) -> str:
     from shallows.solve import Outcome
 
     return Outcome[outcome].value
-
-
-def _print(renderable: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    # Tables are made for 100 columns; in a narrower window lines wrap, and stay legible.
-    Console(width=max(console.width, 100)).print(renderable)
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
-
-
-def _print_json(document: dict[str, Any]) -> None:
-    # Python prints floats with as many digits as round-trip, at most 17.
-    print(json.dumps(document, ensure_ascii=False, allow_nan=False))
