@@ -7,7 +7,9 @@ that `--help` answers at once.
 """
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -115,3 +117,14 @@ def print_json(document: dict[str, Any]) -> None:
     """Print the one document of `--json`."""
     # Python prints floats with as many digits as round-trip, at most 17.
     print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a document whole or not at all."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""Theorems about families: certificates for every size in a range, in one file."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import shallows
+from shallows.atlas.families import member
+from shallows.certify import Certificate, Check, Verdict, certify, verify
+from shallows.certify.certificate import digest
+from shallows.lab import Case, Here, Processes, Result, Store, Study, sweep
+
+# Changes whenever what is proved, or how, may change.
+_VERSION = 1
+
+
+def certified(name: str, neurons: int, bits: int | None = None) -> Certificate:
+    """A certificate for a family's member: existence, loss, spectrum and index.
+
+    **Raises.** `ValueError` where there is no such member, and for fewer than 53 or more than
+    20,000 bits. **Cost.** About 0.1 s at any size.
+    """
+    precision = 192 + math.ceil(12 * math.log2(neurons)) if bits is None else bits
+    if not 53 <= precision <= 20_000:
+        raise ValueError(f"`bits` is {bits}, but must be from 53 to 20000. Leave it out.")
+    point = member(name, neurons)
+    if point.name == "global":
+        raise ValueError(
+            "The global minimum needs no certificate: its loss is zero, and neurons meet there, "
+            "where the gradient is not differentiable twice. Choose another family, e.g. `II`."
+        )
+    return certify(point.loss, point.point, bits=precision)
+
+
+@dataclasses.dataclass(frozen=True)
+class Theorem:
+    """For every whole number in a range, a spurious strict minimum of one symmetry."""
+
+    first: int
+    last: int
+    certificates: tuple[Certificate, ...]
+    version: str = shallows.__version__
+    schema: ClassVar[str] = "shallows-theorem/1"
+
+    @property
+    def missing(self) -> list[int]:
+        """The sizes for which nothing was proved."""
+        proved = {_size(c) for c in self.certificates if _is_spurious(c)}
+        return [k for k in range(self.first, self.last + 1) if k not in proved]
+
+    @property
+    def verdict(self) -> Verdict:
+        """`PROVED` if no size is missing."""
+        return Verdict.UNDECIDED if self.missing else Verdict.PROVED
+
+    @property
+    def statement(self) -> str:
+        """In words."""
+        but = ""
+        if self.missing:
+            listed = ", ".join(map(str, self.missing[:20]))
+            but = f" except possibly {listed}{' and more' if len(self.missing) > 20 else ''}"
+        return (
+            f"For every whole number k from {self.first} to {self.last}{but}, the loss of k "
+            f"students against k orthonormal teachers with k standard Gaussian inputs and all "
+            f"outer weights 1 has a strict local minimum with positive loss, fixed by "
+            f"Δ(S_(k−1) × S_1)."
+        )
+
+    def check(self, step: Callable[[], None] = lambda: None) -> Check:
+        """Prove every certificate again, and that they cover the range."""
+        if self.missing:
+            return Check(Verdict.UNDECIDED, f"Nothing is claimed for k = {self.missing[:10]}.")
+        for certificate in self.certificates:
+            check = verify(certificate)
+            if check.verdict is not Verdict.PROVED:
+                return Check(check.verdict, f"k = {_size(certificate)}: {check.reason}")
+            step()
+        return Check(Verdict.PROVED, "")
+
+    def as_json(self) -> dict[str, Any]:
+        """The document, with a digest of its contents."""
+        body = {
+            "schema": self.schema,
+            "version": self.version,
+            "verdict": self.verdict.value,
+            "statement": self.statement,
+            "first": self.first,
+            "last": self.last,
+            "certificates": [c.as_json() for c in self.certificates],
+        }
+        return {**body, "digest": digest(body)}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Theorem":
+        """The theorem in a document.
+
+        **Raises.** `ValueError` if it was altered or says something else than its data.
+        """
+        body = {key: value for key, value in document.items() if key != "digest"}
+        if document.get("digest") != digest(body):
+            raise ValueError(
+                "The theorem was altered after it was made: its digest does not match its "
+                "contents. Make it again."
+            )
+        try:
+            made = cls(
+                first=int(body["first"]),
+                last=int(body["last"]),
+                certificates=tuple(Certificate.from_json(c) for c in body["certificates"]),
+                version=str(body["version"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"The theorem is malformed: {error}. Make it again.") from error
+        if (body["statement"], body["verdict"]) != (made.statement, made.verdict.value):
+            raise ValueError("The theorem's words do not say what its data say. Make it again.")
+        return made
+
+
+def spurious(
+    first: int,
+    last: int,
+    folder: Path,
+    workers: int = 1,
+    step: Callable[[], None] = lambda: None,
+) -> Theorem:
+    """Prove for each size in the range that type II is a spurious strict minimum.
+
+    Certificates are kept in a store in `folder`, so that the same call goes on where it stopped.
+    Sizes at which type II is no minimum, or does not exist, are `missing`.
+    """
+    study = Study("theorem-spurious", _VERSION, _measure)
+    cases = [Case({"neurons": k}) for k in range(first, last + 1)]
+    place = Here() if workers == 1 else Processes(workers)
+    found = []
+    for record in sweep(study, cases, Store(folder), on=place):
+        text = record.values["certificate"]
+        if text:
+            found.append(Certificate.from_json(json.loads(text)))
+        step()
+    return Theorem(first, last, tuple(found))
+
+
+def _measure(case: dict[str, Any]) -> Result:
+    try:
+        certificate = certified("II", case["neurons"])
+    except ValueError as error:  # no such member at this size
+        return Result({"certificate": "", "reason": str(error)})
+    kept = json.dumps(certificate.as_json(), ensure_ascii=False)
+    return Result({"certificate": kept if _is_spurious(certificate) else "", "reason": ""})
+
+
+def _size(certificate: Certificate) -> int:
+    return sum(int(n) for n in certificate.sizes)
+
+
+def _is_spurious(certificate: Certificate) -> bool:
+    k = _size(certificate)
+    return (
+        certificate.verdict is Verdict.PROVED
+        and certificate.index == 0
+        and float(certificate.loss[0]) > 0
+        and certificate.sizes == (str(k - 1), "1")
+        and certificate.rows == certificate.columns == (0, 1)
+    )
