@@ -145,31 +145,48 @@ def pairs(
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _angles(unit_u, unit_v, partner):
-    is_own = partner is Partner.themselves
-    distinct = ~jnp.eye(unit_u.shape[-2], dtype=bool) if is_own else jnp.ones((), dtype=bool)
-    cosine = unit_u if partner is Partner.basis else _dot(unit_u, unit_v)
-    opposite = cosine < 0
-    gap = jnp.where(distinct, jnp.maximum(1 - jnp.abs(cosine), 0.0), 0.0)
-    near = (gap < _NEAR) & distinct
-
-    # Branches, not `where`: most steps of a training run meet no parallel pair at all.
-    def exactly(gap):
-        several = jnp.any(jnp.sum(near, axis=-1) > 1)
-        return jnp.where(near, jax.lax.cond(several, every_pair, one_a_row, gap), gap)
-
-    def one_a_row(gap):
-        closest = near * jnp.where(opposite, -1.0, 1.0)
-        closest = closest if partner is Partner.basis else closest @ unit_v
-        return jnp.broadcast_to(_half_square(unit_u - closest)[..., None], gap.shape)
-
-    def every_pair(gap):
-        sign = jnp.where(opposite, -1.0, 1.0)[..., None]
-        return _half_square(unit_u[..., :, None, :] - sign * unit_v[..., None, :, :])
-
-    gap = jax.lax.cond(jnp.any(near), exactly, lambda gap: gap, gap)
+    if partner is Partner.basis:
+        cosine, gap = unit_u, _gap_to_basis(unit_u)
+    else:
+        cosine = _dot(unit_u, unit_v)
+        gap = _gap(unit_u, unit_v, cosine, partner is Partner.themselves)
     root = jnp.sqrt(gap)
     acute = root * _polynomial(_ARCCOS, gap)
-    return gap, root * jnp.sqrt(2 - gap), jnp.where(opposite, acute, jnp.pi - acute)
+    return gap, root * jnp.sqrt(2 - gap), jnp.where(cosine < 0, acute, jnp.pi - acute)
+
+
+def _gap_to_basis(unit_u):
+    # 1 − |uⱼ| = Σ uₗ²/(1 + |uⱼ|), summed over l ≠ j: without cancellation, and without a branch,
+    # since a unit row has at most one entry near ±1.
+    size = jnp.abs(unit_u)
+    near = 1 - size < _NEAR
+    rest = jnp.sum(jnp.where(near, 0.0, unit_u * unit_u), axis=-1)[..., None]
+    return jnp.where(near, rest / (1 + size), 1 - size)
+
+
+def _gap(unit_u, unit_v, cosine, is_own):
+    distinct = ~jnp.eye(unit_u.shape[-2], dtype=bool) if is_own else jnp.ones((), dtype=bool)
+    gap = jnp.where(distinct, jnp.maximum(1 - jnp.abs(cosine), 0.0), 0.0)
+
+    # Branches, not `where`: most steps of a training run meet no parallel pair at all. What only
+    # they use is computed in them, since XLA keeps for them what it has computed before.
+    def exactly(gap):
+        near = (gap < _NEAR) & distinct
+        sign = jnp.where(cosine < 0, -1.0, 1.0)
+
+        def one_a_row():
+            closest = (near * sign) @ unit_v
+            return jnp.broadcast_to(_half_square(unit_u - closest)[..., None], gap.shape)
+
+        def every_pair():
+            return _half_square(unit_u[..., :, None, :] - sign[..., None] * unit_v[..., None, :, :])
+
+        several = jnp.any(jnp.sum(near, axis=-1) > 1)
+        return jnp.where(near, jax.lax.cond(several, every_pair, one_a_row), gap)
+
+    # The least of each column, not of each row: that is vectorised.
+    least = jnp.min(jnp.where(distinct, gap, 1.0), axis=-2)
+    return jax.lax.cond(jnp.any(least < _NEAR), exactly, lambda gap: gap, gap)
 
 
 @_angles.defjvp
@@ -188,11 +205,10 @@ def _angles_jvp(partner, primals, tangents):
 def _polar(u):
     # Scaled, so that neither huge nor tiny rows overflow or vanish when squared.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(u), axis=-1))
-    scale = jnp.where(largest > 0, largest, 1.0)
-    shrunk = u / scale[..., None]
-    square = jnp.sum(shrunk * shrunk, axis=-1)
+    shrink = 1 / jnp.maximum(largest, 1e-300)
+    square = jnp.sum((u * shrink[..., None]) ** 2, axis=-1)
     length = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
-    return length * scale, shrunk * _reciprocal(length)[..., None]
+    return length / shrink, u * (shrink * _reciprocal(length))[..., None]
 
 
 def _polynomial(coefficients, y):

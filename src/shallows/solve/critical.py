@@ -42,15 +42,14 @@ class NewtonOutcome(enum.Enum):
 class Newton(eqx.Module):
     r"""Newton's method, with a dense Hessian up to 450 parameters and by its products beyond.
 
-    With `basin=True` (for minima reached by training) it runs only inside a trapping bowl. Let B
-    bound the Hessian's Lipschitz constant in a ball around θ, μ > 0 be below its smallest
-    eigenvalue at θ and g be the gradient there. If 8 B |g| ≤ μ², then on the ball of radius
-    r = μ/(2B) the Hessian is at least μ/2, so the gradient flow from θ cannot leave the ball
-    (its length is at most 2|g|/μ ≤ r/2), neither can descent with a step below 2/λ_max, and there
-    is one critical point in it, a minimum. Newton's limit is accepted only if it lies there.
+    With `basin=True` (for minima reached by training) its limit θ* is accepted only if the start θ
+    lies in a trapping bowl around it. Let μ be the smallest Hessian eigenvalue at θ* and B bound
+    the Hessian's Lipschitz constant on the ball of radius ρ = |θ − θ*| around θ*. If B ρ < 2 μ,
+    then on that ball the gradient is a positive definite matrix times the way from θ*, so that
+    the gradient flow, and descent with a step below 2/λ_max, only come closer to θ*.
     Where the smallest eigenvalue is so small that this would take very long, a second test, the
-    affine-invariant form of the first, compares the Hessians at the limit, at the start and
-    opposite of it. Both are Kantorovich tests in floating point: evidence, not proofs.
+    affine-invariant form of the first, compares Hessians at four points of an ellipsoid of equal
+    loss with that at the limit. Both are tests in floating point: evidence, not proofs.
 
     With `basin=False` it is the plain iteration and may find any critical point, saddles
     included.
@@ -137,38 +136,26 @@ def _blas():
 
 
 def _polish(loss, theta, heads, how, flow, pace):
-    first, slope = theta, _slope(loss, theta, heads)
-    tolerance = how.tolerance * max(1.0, float(np.linalg.norm(theta)))
-
-    def stopped(outcome, steps):
-        return theta, outcome, float(np.linalg.norm(slope)), steps
-
     if not loss.law.is_smooth:
-        return stopped(NewtonOutcome.at_kink, 0)
+        size = float(np.linalg.norm(_slope(loss, theta, heads)))
+        return theta, NewtonOutcome.at_kink, size, 0
     if not how.basin:
-        return _iterate(loss, first, heads, how, tolerance, None, np.inf)
-    trap = _trap(loss, first, heads, slope, flow, pace)
-    if trap is not None:
-        radius, solve = trap
-        return _iterate(loss, first, heads, how, tolerance, solve, radius)
-    if float(np.linalg.norm(slope)) <= _SLOW:
-        found = _iterate(loss, first, heads, how, tolerance, None, np.inf)
-        # Nor may a neuron pass through zero on the way, beyond which is another landscape.
-        reach = np.min(np.linalg.norm(first[:, : loss.law.inputs], axis=-1)) / 2
-        if (
-            found[1] is NewtonOutcome.converged
-            and np.linalg.norm(found[0] - first) <= reach
-            and _is_bowl(loss, first, found[0], heads, flow, pace)
-        ):
-            return found
-    return stopped(NewtonOutcome.outside_basin, 0)
+        return _iterate(loss, theta, heads, how)
+    slope = _slope(loss, theta, heads)
+    found = _iterate(loss, theta, heads, how, definite=True)
+    if found[1] is NewtonOutcome.converged and _is_trapped(
+        loss, theta, slope, found[0], heads, flow, pace
+    ):
+        return found
+    return theta, NewtonOutcome.outside_basin, float(np.linalg.norm(slope)), 0
 
 
-def _iterate(loss, first, heads, how, tolerance, solve, radius):
+def _iterate(loss, first, heads, how, *, definite=False):
     """Newton's iteration with a factorised Hessian that is renewed when it gains too little."""
     theta, slope = first, _slope(loss, first, heads)
+    tolerance = how.tolerance * max(1.0, float(np.linalg.norm(first)))
     size = at_first = float(np.linalg.norm(slope))
-    previous = np.inf
+    previous, solve = np.inf, None
     for steps in range(how.max_steps + 1):
         size = float(np.linalg.norm(slope))
         if not np.isfinite(size):
@@ -178,14 +165,15 @@ def _iterate(loss, first, heads, how, tolerance, solve, radius):
         if steps == how.max_steps:
             break
         if solve is None or size > previous / 30:
-            solve = curvature_at(loss, theta, heads).solver()
+            hessian = curvature_at(loss, theta, heads)
+            if definite and not hessian.is_above(0.0):
+                return first, NewtonOutcome.outside_basin, at_first, steps
+            solve = hessian.solver()
             if solve is None:
                 return theta, NewtonOutcome.singular, size, steps
         previous = size
         theta = theta - solve(slope)
         slope = _slope(loss, theta, heads)
-        if np.linalg.norm(theta - first) > radius:
-            return first, NewtonOutcome.outside_basin, at_first, steps + 1
     return theta, NewtonOutcome.out_of_steps, size, how.max_steps
 
 
@@ -199,39 +187,39 @@ def _slope_at(loss, theta, heads):
 
 
 @jax.jit
-def _bound_at(loss, theta, heads):
-    """How far to look around θ, and the Lipschitz constant of the Hessian that far."""
-    w, a = loss.trained.split(theta, heads)
-    reach = 0.05 * jnp.min(jnp.linalg.norm(w, axis=-1))
-    return reach, loss.lipschitz_at(w, a, reach)
+def _bound_at(loss, theta, heads, radius):
+    return loss.lipschitz_at(*loss.trained.split(theta, heads), radius)
 
 
-def _trap(loss, theta, heads, slope, flow, pace):
-    """The radius of the trapping bowl and a solver for the Hessian in it, or None."""
-    reach, bound = (float(x) for x in _bound_at(loss, theta, heads))
-    if not np.isfinite(bound):
-        return None
-    least = np.sqrt(8 * bound * np.linalg.norm(slope))
-    radius = least / (2 * bound)
-    if not radius <= reach:
-        return None
-    hessian = curvature_at(loss, theta, heads)
-    if not hessian.is_above(least) or not flow.keeps(pace, hessian.largest()):
-        return None
-    return radius, hessian.solver()
-
-
-def _is_bowl(loss, start, end, heads, flow, pace):
-    """Whether the Hessian at the start, and opposite of it, is like that at the end.
-
-    Relative to the Hessian at the end it may differ by a quarter. Were that so on the whole
-    ellipsoid that the start lies on, no descent could leave it; the two ends of the axis that
-    a slow run creeps along are where it fails first.
-    """
+def _is_trapped(loss, start, slope, end, heads, flow, pace):
+    """Whether `flow` leads from the start to the critical point `end`."""
+    radius = float(np.linalg.norm(start - end))
+    # No neuron may pass through zero on the way, beyond which is another landscape.
+    if radius > 0.5 * np.min(np.linalg.norm(end[:, : loss.law.inputs], axis=-1)):
+        return False
     hessian = curvature_at(loss, end, heads)
-    if not hessian.is_above(0.0) or not flow.keeps(pace, hessian.largest()):
+    if not hessian.is_above(0.0):
+        return False
+    spread = 0.5 * radius * float(_bound_at(loss, end, heads, radius))
+    if np.isfinite(spread) and hessian.is_above(spread):
+        return flow.keeps(pace, hessian.largest() + spread)
+    if np.linalg.norm(slope) > _SLOW or not flow.keeps(pace, hessian.largest()):
         return False
     return all(
-        hessian.change_to(curvature_at(loss, point, heads), start - end) <= 0.25
-        for point in (start, 2 * end - start)
+        hessian.change_to(curvature_at(loss, end + side * axis, heads), axis) <= 0.25
+        for axis in _axes(hessian, start - end, slope)
+        for side in (1, -1)
     )
+
+
+def _axes(hessian, axis, slope):
+    """Two half-axes of the ellipsoid of equal loss around a minimum: a given one, the longest."""
+    solve = hessian.solver()
+    if solve is None:
+        return
+    yield axis
+    longest = axis
+    for _ in range(8):
+        unit = longest / np.linalg.norm(longest)
+        longest = solve(unit)
+    yield longest * np.sqrt(np.vdot(axis, slope) / np.vdot(longest, unit))

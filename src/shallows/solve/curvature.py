@@ -2,6 +2,7 @@
 
 import abc
 import functools
+import math
 import warnings
 from collections.abc import Callable
 
@@ -51,59 +52,46 @@ class Dense(AbstractCurvature):
 
     def is_above(self, bound):
         """See `AbstractCurvature`: true if and only if the shifted matrix has a Cholesky factor."""
-        shifted = self.matrix.copy()
-        shifted[np.diag_indices_from(shifted)] -= bound
-        try:
-            scipy.linalg.cholesky(shifted, lower=True, overwrite_a=True, check_finite=False)
-        except scipy.linalg.LinAlgError:
-            return False
-        return True
+        if bound == 0:
+            return self._factor is not None
+        return _cholesky(self.matrix - bound * np.eye(len(self.matrix))) is not None
+
+    @functools.cached_property
+    def _factor(self):
+        return _cholesky(self.matrix)
 
     def largest(self):
         """See `AbstractCurvature`: forty Lanczos steps from a fixed generic vector."""
         # Power steps would not do: the two largest eigenvalues differ by a fifth.
-        now = _generic(len(self.matrix))
-        before, coupling = np.zeros_like(now), 0.0
-        diagonal, off = [], []
-        for _ in range(40):
-            image = self.matrix @ now - coupling * before
-            diagonal.append(now @ image)
-            image -= diagonal[-1] * now
-            coupling = float(np.linalg.norm(image))
-            off.append(coupling)
-            before, now = now, image / max(coupling, 1e-300)
-        return _ritz_ends(np.array(diagonal), np.array(off))[1]
+        return _ritz_ends(*(np.asarray(x) for x in _lanczos_of_matrix(self.matrix)))[1]
 
     def solver(self):
         """See `AbstractCurvature`: Cholesky where it is positive, LU at saddles."""
-        try:
-            factor = scipy.linalg.cho_factor(self.matrix, lower=True, check_finite=False)
-            pivots = np.diag(factor[0]) ** 2
+        if self._factor is not None:
+            factor = (self._factor, True)
+            pivots = np.diag(self._factor) ** 2
             if not pivots.min() > 1e-13 * pivots.max():
                 return None
             return lambda g: scipy.linalg.cho_solve(factor, g.ravel(), check_finite=False).reshape(
                 g.shape
             )
-        except scipy.linalg.LinAlgError:
-            pass
         with warnings.catch_warnings():  # a zero pivot is an answer here, not a surprise
             warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
-            factor = scipy.linalg.lu_factor(self.matrix, check_finite=False)
-        pivots = np.abs(np.diag(factor[0]))
+            general = scipy.linalg.lu_factor(self.matrix, check_finite=False)
+        pivots = np.abs(np.diag(general[0]))
         if not pivots.min() > 1e-13 * pivots.max():
             return None
-        return lambda g: scipy.linalg.lu_solve(factor, g.ravel(), check_finite=False).reshape(
+        return lambda g: scipy.linalg.lu_solve(general, g.ravel(), check_finite=False).reshape(
             g.shape
         )
 
     def change_to(self, other, axis):
         """See `AbstractCurvature`: |L⁻¹ (other − this) L⁻ᵀ| for this = L Lᵀ, by power steps."""
-        factor = scipy.linalg.cholesky(self.matrix, lower=True, check_finite=False)
         solve = functools.partial(
-            scipy.linalg.solve_triangular, factor, lower=True, check_finite=False
+            scipy.linalg.solve_triangular, self._factor, lower=True, check_finite=False
         )
         change = other.matrix - self.matrix
-        x = factor.T @ axis.ravel()
+        x = np.tril(self._factor).T @ axis.ravel()
         for _ in range(20):
             size = np.linalg.norm(x)
             if size == 0:
@@ -121,7 +109,7 @@ class Products(AbstractCurvature):
 
     def __init__(self, loss: SquaredLoss, theta: np.ndarray, heads: np.ndarray):
         self.at = (loss, jnp.asarray(theta), jnp.asarray(heads))
-        diagonal, off = (np.asarray(x) for x in _lanczos(*self.at))
+        diagonal, off = (np.asarray(x) for x in _lanczos_of_products(*self.at))
         self.smallest, self.top = _ritz_ends(diagonal, off)
 
     def is_above(self, bound):
@@ -143,6 +131,13 @@ class Products(AbstractCurvature):
         x = jnp.asarray(axis)
         mine, theirs = (float(jnp.vdot(x, _product(*c.at, x))) for c in (self, other))
         return max(abs(theirs / mine - 1), abs(other.smallest / self.smallest - 1))
+
+
+def _cholesky(matrix):
+    """The lower factor, with rubbish above its diagonal; None unless positive definite."""
+    # The transpose is the same matrix, in the order that LAPACK takes without a copy.
+    factor, failure = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=0)
+    return None if failure else factor
 
 
 def _generic(size: int) -> Float[np.ndarray, " n"]:
@@ -175,10 +170,20 @@ def _product(loss, theta, heads, x):
 
 
 @jax.jit
-def _lanczos(loss, theta, heads):
-    # Without reorthogonalisation: copies of extreme values do no harm here.
+def _lanczos_of_matrix(matrix):
+    return _lanczos(lambda x: matrix @ x, matrix.shape[:1], 40)
+
+
+@jax.jit
+def _lanczos_of_products(loss, theta, heads):
     _, product = jax.linearize(lambda t: _slope_at(loss, t, heads), theta)
-    first = jnp.asarray(_generic(theta.size)).reshape(theta.shape)
+    return _lanczos(product, theta.shape, 160)
+
+
+def _lanczos(product, shape, length):
+    """The two diagonals of the recurrence, from a fixed generic vector."""
+    # Without reorthogonalisation: copies of extreme values do no harm here.
+    first = jnp.asarray(_generic(math.prod(shape))).reshape(shape)
 
     def step(carry, _):
         before, now, coupling = carry
@@ -188,8 +193,8 @@ def _lanczos(loss, theta, heads):
         off = jnp.linalg.norm(image)
         return (now, image / jnp.maximum(off, 1e-300), off), (diagonal, off)
 
-    carry = (jnp.zeros_like(theta), first, jnp.zeros(()))
-    return jax.lax.scan(step, carry, None, length=160)[1]
+    carry = (jnp.zeros(shape), first, jnp.zeros(()))
+    return jax.lax.scan(step, carry, None, length=length)[1]
 
 
 @jax.jit

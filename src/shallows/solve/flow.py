@@ -76,9 +76,9 @@ class Trajectory:
 _CHUNK = {"flow": 20}
 _STRIDE = 100
 
-# Gradient norm below which Newton is tried: the trap test succeeds from λ²/(8B) on, for the usual
-# λ = 0.03 to 0.1 and B = 10 to 50. After a failure it is tried again at an eighth.
-_HURDLE = 6e-6
+# Gradient norm below which Newton is tried: the trap test succeeds from about 2λ²/B on, for the
+# usual λ = 0.03 to 0.1 and B = 10 to 50. After a failure it is tried again at an eighth.
+_HURDLE = 1e-4
 
 # Share of ½ E f_teacher² below which a loss with a continuum of zeros counts as one of them.
 ZERO = 1e-10
@@ -145,8 +145,9 @@ def endpoints(
 ) -> Iterator[Endpoint]:
     """Yield the end of each start as soon as it is known, in no particular order.
 
-    A fixed number of lanes runs side by side; when a start settles, the next one takes its
-    lane, so that slow starts hold nobody up. `watch` is told the steps taken, chunk by chunk.
+    A fixed number of lanes takes turns; when a start settles, the next one takes its lane, and
+    lanes without a start cost nothing, so that slow starts hold nobody up. `watch` is
+    told the steps taken, chunk by chunk.
     """
     how = GradientFlow() if method is None else method
     positive("tolerance", tolerance)
@@ -155,7 +156,7 @@ def endpoints(
     width = min(lanes, len(theta))
     begun = _begun(loss, how, theta, outer, keys, width)
     stride = _CHUNK.get(how.name, _STRIDE)
-    newton = newton and loss.law.is_smooth
+    newton, polisher = newton and loss.law.is_smooth, Newton()
 
     # Near a continuum of zeros descent is only polynomial, and there is nothing more to learn.
     floor = ZERO * teacher_power(loss) if has_continuum(loss, theta.shape[1]) else 0.0
@@ -166,26 +167,30 @@ def endpoints(
     hurdle = np.full(width, _HURDLE)
     checkpoint = [_NO_CHECKPOINT] * width
     while np.any(where >= 0):
-        state = how.advance(loss, state, stride)
+        state = how.advance(loss, state, np.where(where >= 0, stride, 0))
         if watch is not None:
-            watch(stride * width)
+            watch(stride * int(np.sum(where >= 0)))
         # One copy to the host a chunk.
         now = jax.tree.map(np.array, state)
         with np.errstate(over="ignore", invalid="ignore"):  # a lane that diverges
             size = np.sqrt(np.sum(now.slope**2, axis=(1, 2)))
+            vanished = _has_vanished(loss, now.theta)
         zero = _is_zero(loss, state, floor) if floor > 0 else np.zeros(width, dtype=bool)
+        tried = newton & (size < hurdle)
+        goes_on = (size > tolerance) & (size <= 1e12) & (now.steps < how.max_steps)
+        looked_at = ~goes_on | tried | vanished | zero | (not loss.law.is_smooth)
         refilled = False
-        for lane in np.flatnonzero(where >= 0):
+        for lane in np.flatnonzero((where >= 0) & looked_at):
             one = jax.tree.map(lambda leaf, lane=lane: leaf[lane], now)
-            end = None
-            if newton and size[lane] < hurdle[lane]:
+            number, end = int(where[lane]), None
+            if tried[lane]:
                 hurdle[lane] = size[lane] / 8
-                end = _polished(loss, how, one, int(where[lane]))
+                end = _polished(loss, how, one, number, polisher)
             if end is None:
                 chatters = False
                 if not loss.law.is_smooth:
                     checkpoint[lane], chatters = _chatters(loss, one, size[lane], checkpoint[lane])
-                number, flags = int(where[lane]), (zero[lane], chatters)
+                flags = (vanished[lane], zero[lane], chatters)
                 end = _ended(loss, how, one, number, float(size[lane]), tolerance, *flags)
             if end is None:
                 continue
@@ -198,14 +203,6 @@ def endpoints(
                 hurdle[lane] = _HURDLE
                 checkpoint[lane] = _NO_CHECKPOINT
                 refilled = True
-        alive = int(np.sum(where >= 0))
-        narrow = _narrower(width, alive)
-        if narrow < width:
-            order = np.argsort(where < 0, kind="stable")[:narrow]
-            where, hurdle, width = where[order], hurdle[order], narrow
-            checkpoint = [checkpoint[lane] for lane in order]
-            now = jax.tree.map(lambda leaf, order=order: leaf[order], now)
-            refilled = True
         if refilled:
             state = jax.tree.map(jnp.asarray, now)
 
@@ -252,16 +249,9 @@ def _milestones(until: int) -> Sequence[int]:
 
 
 def _lanes(theta) -> int:
-    # Enough entries of the Gram matrices to fill the vector units, few enough for the cache.
+    # Enough for the host's work on a chunk not to count, few enough for memory.
     _, k, p = theta.shape
     return min(len(theta), max(4, min(256, 25_600 // (k * max(k, p)))))
-
-
-def _narrower(width: int, alive: int) -> int:
-    """How many lanes to go on with: fewer only if that saves three quarters of the work."""
-    while width >= 8 and alive <= width // 4:
-        width //= 4
-    return width
 
 
 def _begun(loss, how, theta, outer, keys, width) -> State:
@@ -274,16 +264,16 @@ def _begun(loss, how, theta, outer, keys, width) -> State:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(theta)], *parts)
 
 
-def _polished(loss, how, one, number) -> Endpoint | None:
-    theta, outcome, size, _ = polish(loss, one.theta, one.heads, Newton(), how, float(one.pace))
+def _polished(loss, how, one, number, polisher) -> Endpoint | None:
+    theta, outcome, size, _ = polish(loss, one.theta, one.heads, polisher, how, float(one.pace))
     if outcome is not NewtonOutcome.converged or _has_vanished(loss, theta):
         return None
     return _endpoint(loss, one, number, theta, Outcome.settled, size, polished=True)
 
 
-def _has_vanished(loss, theta) -> bool:
+def _has_vanished(loss, theta):
     """Whether a neuron is zero for all we can tell; the gradient may well vanish with it."""
-    return bool(np.min(np.linalg.norm(theta[:, : loss.law.inputs], axis=-1)) < 1e-10)
+    return np.min(np.linalg.norm(theta[..., : loss.law.inputs], axis=-1), axis=-1) < 1e-10
 
 
 def has_continuum(loss: SquaredLoss, neurons: int) -> bool:
@@ -298,12 +288,12 @@ def teacher_power(loss: SquaredLoss) -> float:
 
 
 @jax.jit
-def _is_zero_at(loss, state, floor):
-    return loss.value_at(*loss.trained.split(state.theta, state.heads)) <= floor
+def _value(loss, theta, heads):
+    return loss.value_at(*loss.trained.split(theta, heads))
 
 
 def _is_zero(loss, state, floor) -> np.ndarray:
-    return np.asarray(_is_zero_at(loss, state, floor))
+    return np.asarray(_value(loss, state.theta, state.heads)) <= floor
 
 
 _NO_CHECKPOINT = (0, np.inf, np.inf, np.inf)
@@ -319,15 +309,15 @@ def _chatters(loss, one, size, checkpoint):
     smallest = min(smallest, float(size))
     if one.steps - steps < 2000:
         return (steps, value, before, smallest), False
-    now = float(loss.value_at(*loss.trained.split(one.theta, one.heads)))
+    now = float(_value(loss, one.theta, one.heads))
     idle = now > (1 - 1e-7) * value and smallest > 0.9 * before
     return (int(one.steps), now, smallest, np.inf), idle
 
 
-def _ended(loss, how, one, number, size, tolerance, zero, chatters) -> Endpoint | None:
+def _ended(loss, how, one, number, size, tolerance, vanished, zero, chatters) -> Endpoint | None:
     if not np.isfinite(size) or size > 1e12:
         outcome = Outcome.diverged
-    elif _has_vanished(loss, one.theta):
+    elif vanished:
         outcome = Outcome.neuron_vanished
     elif size <= tolerance:
         outcome = Outcome.settled
@@ -344,15 +334,21 @@ def _ended(loss, how, one, number, size, tolerance, zero, chatters) -> Endpoint 
 
 
 def _endpoint(loss, one, number, theta, outcome, size, *, polished) -> Endpoint:
-    w, a = (np.asarray(x) for x in loss.trained.split(theta, one.heads))
+    value, w, a = _network(loss, theta, one.heads)
     return Endpoint(
         start=number,
-        inner=w,
-        outer=a,
+        inner=np.asarray(w),
+        outer=np.asarray(a),
         outcome=outcome,
-        loss=float(loss.value_at(w, a)),
+        loss=float(value),
         gradient_norm=float(size),
         steps=int(one.steps),
         time=float(one.time),
         polished=polished,
     )
+
+
+@jax.jit
+def _network(loss, theta, heads):
+    w, a = loss.trained.split(theta, heads)
+    return loss.value_at(w, a), w, a

@@ -1,8 +1,8 @@
 r"""Ways to move: gradient flow, gradient descent, and stochastic gradient descent.
 
 A method is a pair of pure functions on a batch of states (lanes): `begin` and `advance`.
-No lane ever looks at another, so that a start ends in the same numbers whatever it is
-batched with.
+Lanes are moved one after the other, so that one that waits costs nothing, and a start ends in
+the same numbers whatever it is batched with.
 """
 
 import abc
@@ -11,25 +11,29 @@ import math
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
 
 from shallows.landscape import SquaredLoss
 from shallows.model import Sample
+from shallows.solve.integrators import Place, step
 
 
 class State(eqx.Module):
     """Where each lane is, and what its next step needs."""
 
-    theta: Float[Array, "b k p"]
-    heads: Float[Array, "b k"]
+    theta: Float[Array, "*b k p"]
+    heads: Float[Array, "*b k"]
     """Outer weights where they are not trained."""
-    slope: Float[Array, "b k p"]
+    slope: Float[Array, "*b k p"]
     """The gradient at θ."""
-    time: Float[Array, " b"]
+    time: Float[Array, "*b"]
     """Flow time; for descents, the number of steps."""
-    steps: Int[Array, " b"]
-    pace: Float[Array, " b"]
+    steps: Int[Array, "*b"]
+    pace: Float[Array, "*b"]
     """The next step's size."""
+    stiffness: Float[Array, "*b"]
+    """For the flow, see `Place`; else 0."""
 
 
 class AbstractMethod(eqx.Module):
@@ -54,8 +58,8 @@ class AbstractMethod(eqx.Module):
         """The states of a batch of starts."""
 
     @abc.abstractmethod
-    def advance(self, loss: SquaredLoss, state: State, steps: int) -> State:
-        """The states `steps` steps later."""
+    def advance(self, loss: SquaredLoss, state: State, steps: int | Int[np.ndarray, " b"]) -> State:
+        """The states `steps` steps later, or as many later as each lane is to take."""
 
     @abc.abstractmethod
     def keeps(self, pace: float, stiffness: float) -> bool:
@@ -79,6 +83,7 @@ def _rest(loss, theta, heads, pace):
         time=jnp.zeros(lanes),
         steps=jnp.zeros(lanes, dtype=int),
         pace=jnp.broadcast_to(jnp.asarray(pace, dtype=float), (lanes,)),
+        stiffness=jnp.zeros(lanes),
     )
 
 
@@ -116,13 +121,26 @@ class GradientDescent(AbstractMethod):
 
 @jax.jit
 def _descend(loss, state, steps):
-    def step(_, carry):
-        theta, slope = carry
-        theta = theta - state.pace[:, None, None] * slope
-        return theta, _slope(loss, theta, state.heads)
+    def lane(one):
+        state, steps = one
 
-    theta, slope = jax.lax.fori_loop(0, steps, step, (state.theta, state.slope))
-    return State(theta, state.heads, slope, state.time + steps, state.steps + steps, state.pace)
+        def step(_, carry):
+            theta, slope = carry
+            theta = theta - state.pace * slope
+            return theta, _slope(loss, theta, state.heads)
+
+        theta, slope = jax.lax.fori_loop(0, steps, step, (state.theta, state.slope))
+        return State(
+            theta=theta,
+            heads=state.heads,
+            slope=slope,
+            time=state.time + steps,
+            steps=state.steps + steps,
+            pace=state.pace,
+            stiffness=state.stiffness,
+        )
+
+    return jax.lax.map(lane, (state, jnp.broadcast_to(steps, state.steps.shape)))
 
 
 class StochasticDescent(AbstractMethod):
@@ -193,15 +211,15 @@ def _wander(loss, minibatch, theta, heads, keys, step, number):
 
 
 class GradientFlow(AbstractMethod):
-    r"""$\dot\theta = -\nabla L(\theta)$, by Dormand & Prince's embedded pair of orders 5 and 4.
+    r"""$\dot\theta = -\nabla L(\theta)$, by explicit Runge–Kutta methods with error control.
 
     Each lane has its own step size, kept where the local error estimate is `tolerance` (absolute
-    and relative, root mean square) by a PI controller. Near a minimum the step is limited by
-    stability to 2.8 over the largest Hessian eigenvalue, which grows like k/4.
+    and relative, root mean square). Dormand & Prince's pair of orders 5 and 4 gives way to a
+    Runge–Kutta–Chebyshev method of order 2 near a minimum, where stability would limit its step.
 
     **Accuracy.** Global error about 10 to 100 times the tolerance away from separatrices.
 
-    **Source.** Dormand & Prince (1980); Hairer, Nørsett & Wanner, "Solving ODEs I", II.4.
+    **Source.** See `integrators`: Dormand & Prince (1980); Sommeijer, Shampine & Verwer (1998).
     """
 
     tolerance: float = eqx.field(static=True)
@@ -229,64 +247,28 @@ class GradientFlow(AbstractMethod):
         return True
 
 
-# Dormand & Prince's tableau; the last stage is the first of the next step.
-_STAGES = (
-    (1 / 5,),
-    (3 / 40, 9 / 40),
-    (44 / 45, -56 / 15, 32 / 9),
-    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
-    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
-    (35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
-)
-_ERROR = (71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
-
-
-# Just inside the stability interval (-3.3, 0) of the pair.
-_STABLE = 2.8
-
-
-def _length(x):
-    return jnp.sqrt(jnp.sum(x * x, axis=(1, 2)))
-
-
 @jax.jit
 def _flow(loss, state, steps, tolerance):
-    heads = state.heads
+    def lane(one):
+        state, steps = one
 
-    def combine(coefficients, slopes):
-        return sum(c * s for c, s in zip(coefficients, slopes, strict=False) if c)
+        def slope(theta):
+            return _slope(loss, theta, state.heads)
 
-    def step(_, carry):
-        theta, slope, time, pace = carry
-        h = -pace[:, None, None]
-        slopes = [slope]
-        moved = theta
-        for row in _STAGES:
-            before, moved = moved, theta + h * combine(row, slopes)
-            slopes.append(_slope(loss, moved, heads))
-        scale = tolerance * (1 + jnp.maximum(jnp.abs(theta), jnp.abs(moved)))
-        ratio = h * combine(_ERROR, slopes) / scale
-        error = jnp.sqrt(jnp.mean(ratio * ratio, axis=(1, 2)))
-        good: Bool[Array, " b"] = error <= 1
-        error = jnp.where(jnp.isfinite(error), error, 1e6)
-        factor = jnp.clip(0.9 * (error + 1e-12) ** -0.2, 0.2, jnp.where(good, 5.0, 1.0))
-        # The last two stages differ mostly in the stiffest direction (Hairer's detection of
-        # stiffness): their quotient bounds the step by stability before the error estimate
-        # notices, without which the gradient never falls below the tolerance.
-        spread = _length(moved - before)
-        limit = _STABLE * spread / jnp.maximum(_length(slopes[-1] - slopes[-2]), 1e-300)
-        limit = jnp.where(spread > 1e-11, limit, pace)
-        keep = good[:, None, None]
-        return (
-            jnp.where(keep, moved, theta),
-            jnp.where(keep, slopes[-1], slope),
-            jnp.where(good, time + pace, time),
-            jnp.minimum(pace * factor, limit),
+        at = Place(state.theta, state.slope, state.time, state.pace, state.stiffness)
+        move = lambda _, at: step(slope, at, tolerance)  # noqa: E731
+        at = jax.lax.fori_loop(0, steps, move, at)
+        return State(
+            theta=at.theta,
+            heads=state.heads,
+            slope=at.slope,
+            time=at.time,
+            steps=state.steps + steps,
+            pace=at.pace,
+            stiffness=at.stiffness,
         )
 
-    carry = (state.theta, state.slope, state.time, state.pace)
-    theta, slope, time, pace = jax.lax.fori_loop(0, steps, step, carry)
-    return State(theta, heads, slope, time, state.steps + steps, pace)
+    return jax.lax.map(lane, (state, jnp.broadcast_to(steps, state.steps.shape)))
 
 
 def positive(name: str, value: float) -> float:
