@@ -2,14 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shallows.cli.door import app, complain, print_json, say, show, write_json
+from shallows.cli.door import app, bar, complain, print_json, say, show, write_json
 
 if TYPE_CHECKING:
     from shallows.certify import Certificate
@@ -68,7 +66,7 @@ def verify(
     document = _read(file)
     if isinstance(document, dict) and document.get("schema") == Theorem.schema:
         theorem = Theorem.from_json(document)
-        with _bar("checking", len(theorem.certificates)) as step:
+        with bar("checking", len(theorem.certificates)) as step:
             check = theorem.check(step)
         if as_json:
             said = {"statement": theorem.statement, "first": theorem.first, "last": theorem.last}
@@ -110,7 +108,7 @@ def theorem(
     if name != "spurious":
         raise ValueError(f"There is no theorem called {name!r}. The one there is: `spurious`.")
     began = time.perf_counter()
-    with _bar("proving", last - first + 1) as step:
+    with bar("proving", last - first + 1) as step:
         proved = spurious(first, last, out.with_suffix(".store"), workers, step)
     spent = time.perf_counter() - began
     write_json(out, proved.as_json())
@@ -170,13 +168,3 @@ def _read(path: Path) -> Any:
             f"{str(path)!r} is not a certificate: it is no JSON ({error}). Give a file that "
             f"`shallows certify` or `shallows theorem` wrote."
         ) from None
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda: progress.advance(task)

@@ -9,6 +9,8 @@ that `--help` answers at once.
 import json
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,3 +130,26 @@ def write_json(path: Path, document: dict[str, Any]) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def bar(title: str, total: int) -> Iterator[Callable[..., None]]:
+    """A progress bar on stderr; call what it yields with what is done, or for one step more.
+
+    A damaged record is named as well.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total)
+
+        def move(done: int | None = None, damaged: str | None = None) -> None:
+            if damaged:
+                progress.console.print(f"damaged record, recomputed: {damaged}", markup=False)
+            if done is None:
+                progress.advance(task)
+            else:
+                progress.update(task, completed=done)
+
+        yield move

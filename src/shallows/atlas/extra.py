@@ -1,0 +1,690 @@
+r"""What becomes of a family when the student has more neurons than the teacher.
+
+A critical point stays one in two ways when M neurons are added. *Splitting* replaces a neuron w by
+parallel ones $t_1 w, \dots, t_q w$ with $\sum t_a = 1$: the network stays what it is, and the
+shares sweep a simplex of critical points. The Hessian decouples there. With
+$u_a = t_a\delta + \epsilon_a$ and $\sum\epsilon_a = 0$ its quadratic form is
+
+$$ Q(\delta, \text{rest}) + \sum_a \frac{1}{t_a} \epsilon_a^\top H' \epsilon_a, $$
+
+Q that of the narrow network and H' its diagonal block at the neuron less I/2. So a split minimum
+is a saddle if and only if H' has a negative eigenvalue. H' w = 0 always: that is the simplex, and
+no sign of degeneracy.
+
+*New neurons* are fixed by the family's group, one number for each block of inputs. At a new
+neuron of zero the loss has one-sided derivatives only; descent starts from small ones in many
+directions. Its ends, and what Newton's method finds around them, are the other continuations.
+
+What is found here is evidence: nothing says that there are no others.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from shallows.atlas.catalogue import Kind
+from shallows.atlas.families import Member, member
+from shallows.landscape import SquaredLoss
+from shallows.model import Gaussian, Network
+from shallows.solve.branch import scales
+from shallows.solve.critical import NewtonOutcome
+from shallows.solve.symmetric import symmetric_point
+from shallows.symmetry import (
+    AbstractArithmetic,
+    Blocks,
+    Component,
+    Eigenvalue,
+    Floats,
+    ReducedLoss,
+    Representation,
+    components,
+)
+
+# A family's neuron is found again in one of the wider student's if this is their cosine.
+_SAME = 0.8
+# Below this multiple of the family's own loss, descent is on its way to the global minimum.
+_NOTHING = 1e-4
+# An eigenvalue that cannot be told from zero, as in `Member.kind`.
+_ZERO = 1e-12
+# Neurons up to which floats, which lose 1e-16 k², are good for a search.
+_FLOATS = 2000
+# Neurons closer to parallel than this are one neuron, split.
+_PARALLEL = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """A unit eigenvector of the full Hessian, in reduced coordinates."""
+
+    eigenvalue: float
+    blocks: Blocks
+    """Blocks of the narrower student on which it is constant."""
+    vector: np.ndarray
+    place: int | float | None
+    """The row of the narrower student that is split, if any; its other parts come last."""
+    parts: int
+    """In how many."""
+    is_between: bool
+    """Whether it moves the parts of the split neuron against one another, and nothing else."""
+
+    def matrix(self) -> Float[np.ndarray, "k d"]:
+        """It as a matrix in the shape of `Continuation.student`; whole sizes only."""
+        found = self.blocks.embed([float(x) for x in self.vector])
+        if self.place is None:
+            return found
+        place = int(self.place)
+        if self.is_between:
+            found[place] /= math.sqrt(2)
+            return np.concatenate(
+                [found, [-found[place]], np.zeros((self.parts - 2, len(found.T)))]
+            )
+        found[place] /= math.sqrt(self.parts)
+        return _with_copies(found, place, self.parts - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Continuation:
+    """A critical point of the wider student that continues a family's."""
+
+    name: str
+    """The family."""
+    neurons: int | float
+    """Of the family; the student has `extra` more."""
+    extra: int
+    added: int
+    """How many are new, each fixed by the family's group."""
+    row: int | None
+    """The row block of which one neuron is split in `parts` equal ones; None if there is none."""
+    parts: int
+    loss: ReducedLoss
+    """With the neurons that are new, and before a neuron is split (which leaves its value)."""
+    point: np.ndarray
+    numbers: AbstractArithmetic
+    value: float
+    """The loss."""
+    is_gone: bool
+    """Whether this is no continuation, but where descent from the family ended instead."""
+    spectrum: tuple[Eigenvalue, ...]
+    """All Hessian eigenvalues but those that are zero by construction; empty if it has gone.
+    `factors` are those of `group`."""
+    group: Blocks
+    """The blocks that are left in place; of `loss`, with the split neuron by itself."""
+    zeros: int
+    """How many are zero by construction: shares of split neurons."""
+    direction: Direction | None
+    """Of descent at second order, if there is one."""
+
+    @property
+    def how(self) -> str:
+        """How it continues the family, in words."""
+        words = []
+        if self.added:
+            words.append(f"{self.added} new neuron{'s' if self.added > 1 else ''}")
+        if self.row is not None:
+            words.append(f"{self._whose} split in {self.parts}")
+        return ", ".join(words) + (" (descends out of the family)" if self.is_gone else "")
+
+    @property
+    def _whose(self) -> str:
+        blocks, row = self.loss.blocks, self.row or 0
+        new = row - len(blocks.rows) + self.added
+        if new >= 0:
+            return "the new neuron" if self.added == 1 else f"new neuron {new + 1}"
+        size = blocks.sizes[blocks.rows[row]]
+        if blocks.is_single[blocks.rows[row]]:
+            return "the single neuron"
+        return f"a neuron of the block of {_printed(size)}"
+
+    @property
+    def smallest(self) -> Eigenvalue | None:
+        """The smallest eigenvalue that is not zero by construction."""
+        return self.spectrum[0] if self.spectrum else None
+
+    @property
+    def kind(self) -> Kind:
+        """What the smallest of these makes it: a line of minima counts as a minimum."""
+        if not self.spectrum:
+            return Kind.degenerate
+        least = float(self.spectrum[0].eigenvalue)
+        if abs(least) <= _ZERO:
+            return Kind.degenerate
+        return Kind.minimum if least > 0 else Kind.saddle
+
+    def student(self) -> Network:
+        """The full student; whole sizes only."""
+        matrix = self.loss.blocks.embed([float(x) for x in self.point])
+        if self.row is not None:
+            place = int(_last(self.loss.blocks, self.row))
+            matrix[place] /= self.parts
+            matrix = _with_copies(matrix, place, self.parts - 1)
+        return Network(matrix)
+
+    def descends(self) -> bool:
+        """Whether the full loss falls along `direction` as its eigenvalue says, to 5 %.
+
+        By a second difference whose step is 1/1000 of the smallest neuron's norm: the loss has
+        no third derivative at split neurons, and large ones at small neurons.
+
+        **Cost.** Overlaps of all pairs: for whole sizes up to some thousand.
+        """
+        if self.direction is None:
+            return False
+        along, student = self.direction.matrix(), self.student()
+        theirs = dataclasses.replace(self.loss.blocks, rows=self.loss.teacher.rows)
+        teacher = Network(theirs.embed([float(x) for x in self.loss.teacher.point]))
+        full = SquaredLoss(teacher, Gaussian(student.inputs))
+        step = 1e-3 * float(np.min(np.linalg.norm(student.inner, axis=1)))
+        here, ahead, behind = (
+            float(full(Network(student.inner + s * along))) for s in (0.0, step, -step)
+        )
+        found = (ahead - 2 * here + behind) / step**2
+        least = self.direction.eigenvalue
+        return min(ahead, behind) < here and abs(found - least) <= 0.05 * abs(least)
+
+    def as_json(self) -> dict[str, object]:
+        """One entry of `continuations` in the command `family`."""
+        least = self.smallest
+        return {
+            "how": self.how,
+            "loss": self.value,
+            "smallest_eigenvalue": None if least is None else float(least.eigenvalue),
+            "component": None if least is None else least.representation.value,
+            "factors": None
+            if least is None
+            else [_printed(self.group.sizes[f]) for f in least.factors],
+            "kind": self.kind.value,
+            "is_gone": self.is_gone,
+            "zeros_by_construction": self.zeros,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Annihilation:
+    """How many extra neurons a family of one size survives, as far as was found."""
+
+    name: str
+    neurons: int | float
+    extra: int | None
+    """The smallest number with which nothing that was found is a minimum; None if that
+    number is larger than those tried."""
+    found: tuple[tuple[Continuation, ...], ...]
+    """For 1, 2, … extra neurons, what continues the family: evidence, no proof."""
+
+
+def annihilation(name: str, sizes: Sequence[int], most: int = 3) -> tuple[Annihilation, ...]:
+    """For each size, the smallest number of extra neurons with which the family is no minimum.
+
+    That every continuation found is a saddle, or has gone, is evidence that it is none: the
+    search is that of `continuations`, which does not prove that there are no others.
+
+    **Raises.** `ValueError` where `member` does, and for `most` below 1.
+    """
+    _positive("most", most)
+    return tuple(_annihilated(member(name, k), most) for k in sizes)
+
+
+def _annihilated(point: Member, most: int) -> Annihilation:
+    if point.kind() is not Kind.minimum:
+        return Annihilation(point.name, point.neurons, 0, ())
+    found = []
+    for extra in range(1, most + 1):
+        found.append(continuations(point, extra))
+        if all(c.is_gone or c.kind is Kind.saddle for c in found[-1]):
+            return Annihilation(point.name, point.neurons, extra, tuple(found))
+    return Annihilation(point.name, point.neurons, None, tuple(found))
+
+
+def continuations(
+    point: Member, extra: int, *, free: Mapping[int, int] | None = None, seed: int = 0
+) -> tuple[Continuation, ...]:
+    """What continues a family's point with `extra` more neurons, of lowest loss first.
+
+    Some of them may be new, and all others come from splitting one neuron into equal parts. (To
+    split several is a minimum just if each of them alone is.) Where descent from the family leaves
+    it, its end is listed as well, with `is_gone`.
+
+    New neurons have the symmetry of the family. With `free={0: 1}` they have that of the subgroup
+    that fixes one place of factor 0 (see `Blocks.split`), and the others may follow them; with
+    less symmetry there is more to find, and the search is less thorough.
+
+    **Accuracy.** Points, losses and spectra are computed in the family's balls, as exact as its
+    own. The search is in floats: beyond 2000 neurons it is made at 1000, and what it finds is
+    followed to the family's size, where blocks allow it; ends that have gone are left out then.
+
+    **Raises.** `ValueError` for fewer than 1 extra neurons.
+
+    **Source.** safranyehudaishamir2020 for splitting; arjevanifield2022 for new neurons.
+    """
+    _positive("extra", extra)
+    made: list[Continuation] = []
+    with point.numbers.precision():
+        point = _loosened(point, free)
+        base = _searchable(point, free)
+        for added in range(extra + 1):
+            cores, gone = _cores(base, added, seed)
+            if base is not point:
+                cores, gone = _carried(cores, point, added), None
+            rest = extra - added
+            for loss, x in cores:
+                rows = range(len(loss.blocks.rows)) if rest else [None]
+                made += [_continuation(point, extra, added, row, loss, x) for row in rows]
+            if gone is not None and not rest:
+                made.append(_left(point, extra, *gone))
+    return tuple(sorted(made, key=lambda c: (c.value, c.how)))
+
+
+def _loosened(point: Member, free: Mapping[int, int] | None) -> Member:
+    if not free:
+        return point
+    loss, split = point.loss.split(free)
+    return dataclasses.replace(point, loss=loss, point=point.point[split.coarse])
+
+
+def _searchable(point: Member, free: Mapping[int, int] | None) -> Member:
+    """The family at a size at which floats are good for a search; the same where there is none."""
+    if float(point.neurons) <= _FLOATS:
+        return point
+    small = _loosened(member(point.name, _FLOATS // 2), free)
+    sizes, wanted = small.loss.blocks.sizes, point.loss.blocks.sizes
+    return small if sizes[1:] == wanted[1:] and small.inputs == small.neurons else point
+
+
+def _carried(cores, point: Member, added: int):
+    """Critical points of a smaller family, followed to the size of this one."""
+    wanted = _wide(point, added)
+    ends = [_followed(loss, x, wanted, point.numbers) for loss, x in cores]
+    return [(wanted, x) for x in ends if x is not None]
+
+
+def _followed(loss: ReducedLoss, x, wanted: ReducedLoss, o: AbstractArithmetic):
+    """The point at the wanted size, in steps of log k; None where Newton's method loses it."""
+    now, last = (math.log(float(b.blocks.sizes[0])) for b in (loss, wanted))
+    weights, growth, step = _floats(x) / _floats(scales(loss.blocks)), 0.0, 0.05
+    while step > 1e-3:
+        step = min(step, last - now)
+        there = wanted
+        if now + step < last:
+            sizes = (round(math.exp(now + step)), *wanted.blocks.sizes[1:])
+            there = ReducedLoss(wanted.blocks.resized(sizes), wanted.teacher, wanted.heads)
+        unit = _floats(scales(there.blocks))
+        # Weights go like powers of k, or tend to constants: in both cases this is close.
+        guess = weights * np.exp(np.clip(growth * step, -1, 1))
+        found = symmetric_point(there, guess * unit, o)
+        end = _floats(found.point) / unit
+        if found.outcome is not NewtonOutcome.converged or np.any(
+            np.abs(end - guess) > 0.1 * np.abs(guess) + 1e-4
+        ):
+            step /= 4
+            continue
+        if there is wanted:
+            return found.point
+        growth = np.log(np.maximum(end / weights, 1e-3)) / step
+        now, weights, step = now + step, end, min(2 * step, 1.0)
+    return None
+
+
+def _positive(name: str, number: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ValueError(
+            f"`{name}` counts neurons that are added, but is {number!r}. Use 1, 2, …; without "
+            f"any, ask for the `member` itself."
+        )
+
+
+def _printed(size) -> str:
+    return f"{float(size):g}" if float(size) < 1e6 else str(size)
+
+
+# Splitting: the spectrum where one neuron of the narrower student has become q equal parts.
+
+
+def _continuation(point: Member, extra: int, added: int, row: int | None, loss, x) -> Continuation:
+    o, parts = point.numbers, 1 if row is None else extra - added + 1
+    if row is None:
+        group, place, found = loss.blocks, None, _levels(components(loss, x, o), o)
+    else:
+        # The neuron by itself: the point stays what it is, and the group moves the others.
+        place = _last(loss.blocks, row)
+        factor, alone, single, coarse = loss.blocks.rows[row], row, loss, range(len(x))
+        if not loss.blocks.is_single[factor]:
+            factor, (single, split) = len(loss.blocks.sizes), loss.split({factor: 1})
+            alone, coarse = single.blocks.rows.index(factor), split.coarse
+        group = single.blocks
+        own = [i for i, orbit in enumerate(group.orbits) if orbit.row == alone]
+        size = [group.sizes[group.columns[group.orbits[i].column]] for i in own]
+        neuron = x[coarse][own] * o.sqrt(o.numbers(size))
+        whole = components(single, x[coarse], o)
+        found = _levels([_together(part, factor, parts, o) for part in whole], o)
+        for part in whole:
+            found += _between(part, factor, parts, neuron, o)
+    found.sort(key=lambda level: float(level.eigenvalue.eigenvalue))
+    direction = None
+    if float(found[0].eigenvalue.eigenvalue) < -_ZERO:
+        direction = found[0].direction(place, parts)
+    return Continuation(
+        name=point.name,
+        neurons=point.neurons,
+        extra=extra,
+        added=added,
+        row=row,
+        parts=parts,
+        loss=loss,
+        point=x,
+        numbers=o,
+        value=float(loss.value(x, o)),
+        is_gone=False,
+        spectrum=tuple(level.eigenvalue for level in found),
+        group=group,
+        zeros=parts - 1,
+        direction=direction,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Level:
+    """An eigenvalue, and where it comes from."""
+
+    eigenvalue: Eigenvalue
+    part: Component
+    is_between: bool
+
+    def direction(self, place, parts: int) -> Direction:
+        """The eigenvector: in floats, which are enough to go down along."""
+        matrix, vectors = (_floats(x) for x in (self.part.matrix, self.part.vectors))
+        vector = np.linalg.eigh(matrix)[1][:, 0] @ vectors
+        value = float(self.eigenvalue.eigenvalue)
+        return Direction(value, self.part.blocks, vector, place, parts, self.is_between)
+
+
+def _levels(parts, o: AbstractArithmetic) -> list[_Level]:
+    return [
+        _Level(Eigenvalue(c.representation, c.factors, value, c.dimension), c, False)
+        for c in parts
+        for value in o.eigenvalues(c.matrix)
+    ]
+
+
+def _inside(part: Component, factor: int) -> np.ndarray:
+    """Which vectors of a component move the one neuron that is a factor by itself."""
+    rows = np.array([part.blocks.rows[orbit.row] for orbit in part.blocks.orbits])
+    return np.array([np.all(rows[_floats(v) != 0] == factor) for v in part.vectors])
+
+
+def _together(part: Component, factor: int, parts: int, o: AbstractArithmetic) -> Component:
+    """The Hessian where all parts of the neuron move alike, by a unit vector in all."""
+    root = o.sqrt(o.numbers([1, parts]))
+    stretch = root[_inside(part, factor).astype(int)]
+    return dataclasses.replace(part, matrix=part.matrix * stretch[:, None] * stretch)
+
+
+def _between(part: Component, factor: int, parts: int, neuron, o) -> list[_Level]:
+    """The Hessian where the parts move against one another: q H', for each of q − 1 ways."""
+    chosen = np.flatnonzero(_inside(part, factor))
+    if not len(chosen):
+        return []
+    matrix = part.matrix[np.ix_(chosen, chosen)] - o.numbers(np.eye(len(chosen))) / 2
+    is_trivial = part.representation is Representation.trivial
+    if is_trivial:
+        # Along the neuron it is zero by construction: put that eigenvalue above all others.
+        above = 10 * (1 + math.ceil(np.sum(np.abs(_floats(matrix)))))
+        matrix = matrix + above * neuron[:, None] * neuron / np.sum(neuron * neuron)
+    part = dataclasses.replace(part, matrix=matrix * parts, vectors=part.vectors[chosen])
+    values = o.eigenvalues(part.matrix)
+    times = part.dimension * (parts - 1)
+    return [
+        _Level(Eigenvalue(part.representation, part.factors, value, times), part, True)
+        for value in (values[:-1] if is_trivial else values)
+    ]
+
+
+def _last(blocks: Blocks, row: int) -> int | float:
+    """The place, among all neurons, of a row block's last one."""
+    return sum(blocks.sizes[f] for f in blocks.rows[: row + 1]) - 1
+
+
+def _with_copies(matrix: np.ndarray, place: int, copies: int) -> np.ndarray:
+    return np.concatenate([matrix, *[matrix[place : place + 1]] * copies])
+
+
+def _floats(values) -> np.ndarray:
+    return np.vectorize(float, otypes=[float])(values)
+
+
+# New neurons: descent from small ones, Newton's method from anywhere around, all in floats.
+
+
+def _wide(point: Member, added: int) -> ReducedLoss:
+    narrow = point.loss.blocks
+    n = len(narrow.sizes)
+    blocks = Blocks(
+        (*narrow.sizes, *[1] * added),
+        (*narrow.rows, *range(n, n + added)),
+        narrow.columns,
+        (*narrow.is_single, *[True] * added),
+    )
+    return ReducedLoss(blocks, point.loss.teacher, (*point.loss.heads, *[1] * added))
+
+
+def _cores(point: Member, added: int, seed: int):
+    """Critical points with that many new neurons, and where descent ends if it leaves them."""
+    if not added:
+        return [(point.loss, point.point)], None
+    space = _Space(point, _wide(point, added), added)
+    rng = np.random.default_rng(seed)
+    floor = _NOTHING * point.value
+    ends, values, settled = space.descents(_small(space, rng), floor)
+    nothing = values < floor
+    near, arrived = space.is_near(ends) & ~nothing, settled & space.is_proper(ends)
+    candidates = list(ends[arrived & near])
+    left = np.flatnonzero(nothing | (arrived & ~near))
+    gone = None
+    if len(left):
+        lowest = left[np.argmin(values[left])]
+        end, value, _ = space.descents(ends[lowest][None], 0.0)
+        gone = (space.loss, end[0], max(float(value[0]), 0.0))
+    found: list[np.ndarray] = []
+    for _ in range(2):
+        candidates += list(space.newton(_around(space, rng, 64 * added), np.array(found)))
+        for x in candidates:
+            is_ours = (space.is_near(x[None]) & space.is_proper(x[None]))[0]
+            if is_ours and not space.is_known(x, found):
+                found.append(space.ordered(x))
+        candidates = []
+    cores: list[np.ndarray] = []
+    for x in found:
+        sharp = symmetric_point(space.loss, x, point.numbers, reach=1e-2)
+        # What floats at large k told apart may be one point after all.
+        is_new = not space.is_known(_floats(sharp.point), [_floats(y) for y in cores])
+        if sharp.outcome is NewtonOutcome.converged and is_new:
+            cores.append(sharp.point)
+    return [(space.loss, x) for x in cores], gone
+
+
+def _small(space: "_Space", rng) -> np.ndarray:
+    """The family's student with new neurons close to zero."""
+    if (space.added, len(space.sides)) == (1, 2):
+        turn = 2 * np.pi * np.arange(32) / 32
+        new = np.stack([np.cos(turn), np.sin(turn)], axis=-1)[:, None]
+    elif (space.added, len(space.sides)) == (1, 1):
+        new = np.array([[[1.0]], [[-1.0]]])
+    else:
+        new = _directions(space, rng, 24 * space.added)
+    return _students(space, np.tile(space.home, (len(new), 1)), 0.02 * new)
+
+
+def _around(space: "_Space", rng, count: int) -> np.ndarray:
+    """Students around the family's, with new neurons of any direction and size."""
+    sizes = np.exp(rng.uniform(np.log(0.03), 0, size=(count, space.added, 1)))
+    old = space.home * (1 + 0.05 * rng.normal(size=(count, len(space.home))))
+    return _students(space, old, sizes * _directions(space, rng, count))
+
+
+def _directions(space: "_Space", rng, count: int) -> np.ndarray:
+    new = rng.normal(size=(count, space.added, len(space.sides)))
+    return new / np.linalg.norm(new, axis=-1, keepdims=True)
+
+
+def _students(space: "_Space", old: np.ndarray, new: np.ndarray) -> np.ndarray:
+    return np.concatenate([old, (new / space.sides).reshape(len(new), -1)], axis=1)
+
+
+def _left(point: Member, extra: int, loss: ReducedLoss, x, value: float) -> Continuation:
+    return Continuation(
+        name=point.name,
+        neurons=point.neurons,
+        extra=extra,
+        added=extra,
+        row=None,
+        parts=1,
+        loss=loss,
+        point=x,
+        numbers=Floats(),
+        value=value,
+        is_gone=True,
+        spectrum=(),
+        group=loss.blocks,
+        zeros=0,
+        direction=None,
+    )
+
+
+class _Space:
+    """The fixed-point space of the wider student, with the lengths that its matrices have."""
+
+    def __init__(self, point: Member, loss: ReducedLoss, added: int):
+        self.loss, self.added = loss, added
+        blocks = loss.blocks
+        self.home = _floats(point.point)
+        self.root = np.sqrt(_floats(blocks.counts))
+        self.sides = np.sqrt([float(blocks.sizes[f]) for f in blocks.columns])
+        rows = np.array([orbit.row for orbit in blocks.orbits])
+        self.per_row = np.eye(len(blocks.rows))[rows]
+        # Neurons that the group fixes can exchange their roles.
+        self.fixed = [r for r, f in enumerate(blocks.rows) if blocks.is_single[f]]
+        self.old = len(blocks.rows) - added
+        self.rows = [np.flatnonzero(rows == r) for r in range(len(blocks.rows))]
+        # What rounding leaves of the loss, a difference of terms of order k², and of its gradient.
+        self.resolution = 1e-15 * max(float(blocks.neurons), 10.0) ** 2
+        self.slope = 1e-11 * max(float(blocks.neurons), 10.0)
+
+    def is_near(self, points: np.ndarray) -> np.ndarray:
+        """Whether each of the family's neurons has one in its direction."""
+        home = np.concatenate([self.home, np.zeros(len(self.root) - len(self.home))]) * self.root
+        y = points * self.root
+        near = np.ones(len(points), dtype=bool)
+        for r in range(self.old):
+            other = self.fixed if r in self.fixed else [r]
+            near &= (
+                np.max([_cosine(y[:, self.rows[s]], home[self.rows[r]]) for s in other], 0) > _SAME
+            )
+        return near
+
+    def is_proper(self, points: np.ndarray) -> np.ndarray:
+        """Whether no neuron is zero, and no two that the group fixes are parallel."""
+        y = points * self.root
+        proper = np.all(np.sqrt(y**2 @ self.per_row)[:, self.fixed] > 1e-4, axis=1)
+        for r, s in itertools.combinations(self.fixed, 2):
+            u, v = y[:, self.rows[r]], y[:, self.rows[s]]
+            proper &= _cosine(u, v) < 1 - _PARALLEL
+        return proper
+
+    def ordered(self, x: np.ndarray) -> np.ndarray:
+        """The same student: of the neurons that the group fixes, the family's first."""
+        y, home = x * self.root, self.home * self.root[: len(self.home)]
+        rest = sorted(self.fixed, key=lambda r: tuple(x[self.rows[r]]), reverse=True)
+        order = []
+        for r in self.fixed[: -self.added]:
+            like = [float(y[self.rows[s]] @ home[self.rows[r]]) for s in rest]
+            order.append(rest.pop(int(np.argmax(like))))
+        made = x.copy()
+        for r, s in zip(self.fixed, order + rest, strict=True):
+            made[self.rows[r]] = x[self.rows[s]]
+        return made
+
+    def is_known(self, x: np.ndarray, found: list[np.ndarray]) -> bool:
+        """Whether it is one of those, up to the order of fixed neurons."""
+        y = self.ordered(x) * self.root
+        return any(np.linalg.norm(y - z * self.root) < 1e-5 for z in found)
+
+    def gradient(self, y: np.ndarray) -> np.ndarray:
+        """In coordinates in which lengths are those of matrices."""
+        return self.loss.gradient(y / self.root) / self.root
+
+    def hessian(self, y: np.ndarray) -> np.ndarray:
+        """The same, twice."""
+        return self.loss.hessian(y / self.root) / self.root[:, None] / self.root
+
+    def descents(self, starts: np.ndarray, floor: float, steps: int = 500):
+        """Where the gradient flow from each start leads, the losses there, and if it settled.
+
+        Those below `floor`, and those of which a neuron vanishes, are not followed further. Steps
+        are those of the exponential Euler method: exact for quadratic losses, however stiff.
+        """
+        y, h = starts * self.root, np.full(len(starts), 1e-3)
+        value, settled = self.loss.value(starts), np.zeros(len(starts), dtype=bool)
+        active = np.arange(len(starts))
+        for _ in range(steps):
+            slope, curvature = self.gradient(y[active]), self.hessian(y[active])
+            settled[active] = np.linalg.norm(slope, axis=1) < self.slope
+            size = np.sqrt(y[active] ** 2 @ self.per_row)
+            alive = np.all(size > 1e-5, axis=1) & (value[active] > max(floor, self.resolution))
+            going = alive & ~settled[active]
+            active, slope, curvature, size = (a[going] for a in (active, slope, curvature, size))
+            if not len(active):
+                break
+            levels, vectors = np.linalg.eigh(curvature)
+            exponent = np.clip(levels * h[active, None], -30, 700)
+            small = np.abs(exponent) < 1e-8
+            pace = np.where(
+                small, h[active, None], -np.expm1(-exponent) / np.where(small, 1, levels)
+            )
+            along = np.einsum("bij,bi->bj", vectors, slope)
+            step = -np.einsum("bij,bj->bi", vectors, pace * along)
+            moved = np.sqrt(step**2 @ self.per_row)
+            ahead = self.loss.value((y[active] + step) / self.root)
+            good = np.all(moved < 0.3 * size, axis=1) & (ahead <= value[active] + self.resolution)
+            y[active[good]] += step[good]
+            value[active[good]] = ahead[good]
+            h[active] *= np.where(good, 2.0, 0.25)
+        return y / self.root, value, settled
+
+    def newton(self, starts: np.ndarray, found: np.ndarray, steps: int = 30) -> np.ndarray:
+        """Critical points from these starts, pushed away from those that were found before.
+
+        Deflation multiplies the gradient by 1 + Σ 1/|y − z|², which turns out to change no more
+        than the length of Newton's steps.
+        """
+        y = starts * self.root
+        known = found.reshape(-1, len(self.root)) * self.root
+        for _ in range(steps):
+            slope = self.gradient(y)
+            curvature = self.hessian(y)
+            good = np.all(np.isfinite(slope), 1) & np.all(np.isfinite(curvature), (1, 2))
+            good &= np.abs(np.linalg.det(np.where(good[:, None, None], curvature, 0))) > 0
+            y, slope, curvature = y[good], slope[good], curvature[good]
+            if not len(y):
+                break
+            step = -np.linalg.solve(curvature, slope[..., None])[..., 0]
+            if len(known):
+                apart = y[:, None] - known
+                square = np.sum(apart**2, axis=-1)[..., None] + 1e-300
+                push = np.sum(-2 * apart / square**2, axis=1) / (1 + np.sum(1 / square, axis=1))
+                step /= _away_from_zero(1 - np.sum(push * step, axis=1))[:, None]
+            size = np.sqrt(y**2 @ self.per_row)
+            most = np.max(np.sqrt(step**2 @ self.per_row) / size, axis=1)
+            y = y + step * np.minimum(1, 0.5 / np.maximum(most, 1e-300))[:, None]
+        done = np.linalg.norm(self.gradient(y), axis=1) < self.slope
+        return y[done] / self.root
+
+
+def _away_from_zero(x: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(x) < 1e-2, np.where(x < 0, -1e-2, 1e-2), x)
+
+
+def _cosine(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(u, axis=-1) * np.linalg.norm(v, axis=-1)
+    return np.sum(u * v, axis=-1) / np.maximum(lengths, 1e-300)
