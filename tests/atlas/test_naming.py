@@ -5,6 +5,7 @@ import pytest
 
 import zoo
 from shallows.atlas import family_name
+from shallows.atlas.families import member
 from shallows.atlas.naming import ZERO_LOSS
 from shallows.symmetry import flipped_neurons, isotropy
 
@@ -70,3 +71,19 @@ def test_everything_else_is_unnamed_and_says_its_group():
 def test_a_wider_student_has_no_letters():
     inner = np.vstack([zoo.spurious("II", 6).inner, np.full(6, 0.05)])
     assert _name(inner, teacher_neurons=6).startswith("unnamed:")
+
+
+def test_names_with_a_loss_are_those_of_the_families():
+    def named(name, k, loss=None):
+        found = member(name, k)
+        inner = found.blocks.embed([float(x) for x in found.point])
+        value = found.value if loss is None else loss
+        group, p = isotropy(inner), flipped_neurons(inner)
+        return family_name(group, p, k, k, is_global=False, loss=value)
+
+    for name in ("II", "A", "I", "flipped:8", "unflipped:12", "intermediate:6"):
+        assert named(name, 20) == name
+    # The same group and number of flipped neurons, and another point.
+    assert named("flipped:8", 20, loss=0.07) == "unnamed:Δ(S12×S8),p=8"
+    assert named("intermediate:6", 20, loss=0.07) == "unnamed:Δ(S13×S6×S1),p=7"
+    assert named("II", 20, loss=0.02) == "unnamed:Δ(S19×S1),p=1"

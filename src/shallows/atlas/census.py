@@ -20,7 +20,7 @@ from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
 from shallows.atlas.naming import ZERO_LOSS, family_name
 from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, key, provenance, sweep
 from shallows.landscape import SquaredLoss
-from shallows.model import Network, Sample
+from shallows.model import Gaussian, Network, Sample
 from shallows.model.network import positive_integer
 from shallows.solve import (
     ZERO,
@@ -295,6 +295,13 @@ class _Catalogue:
         self.basis = None if self.is_standard else self.whiten(basis)
         heads = np.asarray(teacher.outer)
         self.teacher_heads = None if np.all(heads == 1) else heads
+        # The problem whose families are known, so that names can be checked by the loss.
+        self.has_families = (
+            self.is_standard
+            and isinstance(loss.law, Gaussian)
+            and self.teacher_heads is None
+            and not loss.trained.is_everything
+        )
         self.size = teacher_power(loss)
         self.members: list[_Member] = []
         self.unsettled: Counter[str] = Counter()
@@ -385,6 +392,7 @@ class _Catalogue:
                 len(member.outer),
                 loss.teacher.neurons,
                 is_global=member.is_global,
+                loss=member.loss if self.has_families else None,
             ),
             isotropy=point.isotropy.name,
             isotropy_order=point.isotropy.order,

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from shallows.solve.critical import NewtonOutcome
-from shallows.symmetry import AbstractArithmetic, Floats, ReducedLoss
+from shallows.symmetry import AbstractArithmetic, Balls, Floats, ReducedLoss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +48,7 @@ def symmetric_point(
         first = x = _middle(o, o.numbers(start))
         counts = np.array([float(c) for c in loss.blocks.counts])
         rounding = 1e-15 if isinstance(o, Floats) else 1e-25
+        nothing = 2.0 ** (-o.bits / 3) if isinstance(o, Balls) else 1e-6
         size = change = previous = np.inf
         outcome, steps = NewtonOutcome.out_of_steps, 0
         for steps in range(max_steps + 1):
@@ -69,7 +70,9 @@ def symmetric_point(
                 break
             x = _middle(o, x - step)
             moved, here = (np.array([abs(float(v)) for v in y]) for y in (step, x))
-            previous, change = change, float(np.max(moved / np.maximum(here, 1e-300)))
+            # A weight that is zero is so to rounding only, and has no relative accuracy.
+            floor = nothing * max(float(np.max(here)), 1e-300)
+            previous, change = change, float(np.max(moved / np.maximum(here, floor)))
             far = max(abs(float(a - b)) for a, b in zip(x, first, strict=True))
             if far > reach * max(abs(float(v)) for v in first):
                 outcome = NewtonOutcome.outside_basin

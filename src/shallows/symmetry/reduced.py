@@ -11,6 +11,7 @@ how things behave as k → ∞.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -125,25 +126,33 @@ class ReducedLoss:
         n = len(self.blocks.orbits)
         return np.moveaxis(total, (0, 1), (-2, -1))[..., :n, :n]
 
+    def clearance(
+        self, point: Numbers, numbers: AbstractArithmetic | None = None
+    ) -> tuple[float, float]:
+        """How far the point is from where the loss is not analytic.
+
+        The smallest length of a student, and the smallest |sin θ| of a student and another
+        neuron.
+        """
+        o = Floats() if numbers is None else numbers
+        p = self._pairs(point, o, self._with_student)
+        same = np.all(p.where_u == p.where_v, axis=-1)
+        norms = [o.sqrt(x) for x, is_same in zip(p.square_u, same, strict=True) if is_same]
+        lengths = o.sqrt(p.square_u) * o.sqrt(p.square_v)
+        sines = (p.sine * o.inverse(lengths))[~same]
+        return min(map(float, norms)), min(map(float, sines), default=1.0)
+
     @cached_property
     def _everybody(self) -> Blocks:
         """Students and teachers as one set of neurons."""
         rows = (*self.blocks.rows, *self.teacher.rows)
         return dataclasses.replace(self.blocks, rows=rows)
 
-    @cached_property
+    @property
     def _classes(self):
         """All classes of pairs, with kinds of inputs filled up to equal numbers by empty ones."""
-        classes = pair_classes(self._everybody)
-        longest = max(len(c.weights) for c in classes)
-        nowhere = len(self._everybody.orbits)
-        u, v = (
-            np.array(
-                [[*getattr(c, name), *[nowhere] * (longest - len(c.weights))] for c in classes]
-            )
-            for name in ("u", "v")
-        )
-        return classes, u, v, longest
+        blocks = self._everybody
+        return _classes_of(blocks.rows, blocks.columns, blocks.is_single)
 
     @property
     def _width(self) -> int:
@@ -199,6 +208,19 @@ class ReducedLoss:
             sine=sine,
             supplement=o.angle(sine, -inner),
         )
+
+
+@functools.lru_cache(maxsize=256)
+def _classes_of(rows, columns, is_single):
+    # They do not depend on sizes, which change at every step along a branch.
+    blocks = Blocks((1,) * len(is_single), rows, columns, is_single)
+    classes, nowhere = pair_classes(blocks), len(blocks.orbits)
+    longest = max(len(c.weights) for c in classes)
+    u, v = (
+        np.array([[*getattr(c, name), *[nowhere] * (longest - len(c.weights))] for c in classes])
+        for name in ("u", "v")
+    )
+    return classes, u, v, longest
 
 
 @dataclasses.dataclass(frozen=True)

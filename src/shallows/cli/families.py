@@ -1,0 +1,278 @@
+"""Named families from the shell: one point, its threshold, several against the width."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shallows.cli.door import app, print_json, say, show
+
+if TYPE_CHECKING:
+    from shallows.atlas.extra import Continuation
+    from shallows.atlas.families import Member
+
+_SIZES = 1000
+_NAME = "`global`, `A`, `I`, `II`, `flipped:P`, `unflipped:Q` or `intermediate:P`."
+
+
+@app.command(epilog="Example: `shallows family II -k 1000000000`")
+def family(
+    name: Annotated[str, typer.Argument(help=_NAME)],
+    neurons: Annotated[float, typer.Option("-k", help="Neurons; need not be whole.")] = 10,
+    inputs: Annotated[
+        float | None, typer.Option("--inputs", "-d", help="Input dimension. [default: k]")
+    ] = None,
+    extra: Annotated[
+        int,
+        typer.Option("--extra", help="Extra student neurons: what the point turns into with them."),
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """One named critical point at any size, with every Hessian eigenvalue.
+
+    Its symmetry leaves a handful of numbers, whatever k is: a billion neurons take no longer
+    than ten. Weights, loss and eigenvalues are right to 1e-14.
+    """
+    from shallows.atlas.families import member
+
+    if extra < 0:
+        raise ValueError(f"`--extra` must not be negative, but is {extra}. Use e.g. `--extra 1`.")
+    found = member(name, neurons, inputs)
+    continued = []
+    if extra:
+        from shallows.atlas.extra import continuations
+
+        continued = list(continuations(found, extra))
+    if as_json:
+        document = family_document(found)
+        if extra:
+            document["continuations"] = [c.as_json() for c in continued]
+        print_json(document)
+        return
+    levels = found.spectrum()
+    weights = _table(
+        f"{found.name}: k = {_written(found.neurons)}, {found.isotropy}",
+        ("neurons", "inputs", "entry", "weight"),
+    )
+    for row in _weights(found):
+        weights.add_row(row["neurons"], row["inputs"], row["entry"], repr(row["value"]))
+    show(weights)
+    table = _table(
+        f"Hessian: {found.kind().value}, loss {found.value:.12g}",
+        ("eigenvalue", "multiplicity", "component", "block"),
+    )
+    for e in levels:
+        cells = (f"{float(e.eigenvalue):.12g}", _written(e.multiplicity), e.representation.value)
+        table.add_row(*cells, _block(found, e.factors) or "")
+    show(table)
+    if extra:
+        show(_continued(found, continued, extra))
+
+
+def _continued(found: "Member", continued: "list[Continuation]", extra: int) -> Any:
+    table = _table(
+        f"with {extra} extra neuron{'s' if extra > 1 else ''}: every continuation that was found",
+        ("how", "loss", "kind", "smallest eigenvalue", "component"),
+    )
+    table.columns[0].no_wrap = False
+    for c in continued:
+        least = c.smallest
+        cells = ("", "") if least is None else (f"{float(least.eigenvalue):.9g}",)
+        component = () if least is None else (least.representation.value,)
+        table.add_row(c.how, f"{c.value:.9g}", c.kind.value, *cells, *component)
+    return table
+
+
+def family_document(found: "Member") -> dict[str, Any]:
+    """What `shallows family --json` prints, without `continuations`."""
+    levels = found.spectrum()
+    spectrum = []
+    for e in levels:
+        level: dict[str, Any] = {
+            "component": e.representation.value,
+            "eigenvalue": float(e.eigenvalue),
+            "multiplicity": _whole(e.multiplicity),
+        }
+        if len(found.blocks.sizes) > 1:
+            level["block"] = _block(found, e.factors)
+        spectrum.append(level)
+    return {
+        "name": found.name,
+        "neurons": found.neurons,
+        "inputs": found.inputs,
+        "isotropy": found.isotropy,
+        "flipped": found.flipped,
+        "continues": found.continues,
+        "loss": found.value,
+        "kind": found.kind().value,
+        "gradient_norm": found.gradient_norm,
+        "smallest_eigenvalue": float(levels[0].eigenvalue),
+        "weights": _weights(found),
+        "spectrum": spectrum,
+    }
+
+
+@app.command(epilog="Example: `shallows threshold II`")
+def threshold(
+    name: Annotated[str, typer.Argument(help="`A`, `I`, `II`, `flipped:P` or `unflipped:Q`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """The real number of neurons from which on a family is a minimum.
+
+    Sizes of blocks are numbers in a formula, so that the width can be followed as a real number;
+    the threshold is where an eigenvalue of the named component is zero.
+    """
+    from shallows.atlas.families import threshold
+
+    found = threshold(name)
+    document = {
+        "name": found.name,
+        "neurons": found.neurons,
+        "component": found.representation.value,
+        "block": found.block,
+        "event": found.event.value,
+    }
+    if as_json:
+        print_json(document)
+        return
+    where = f" of the {found.block} neurons" if found.block else ""
+    print(
+        f"{found.name} is a minimum from k = {found.neurons!r} on: there an eigenvalue of the "
+        f"{found.representation.value} component{where} is zero ({found.event.value})."
+    )
+
+
+@app.command(epilog="Example: `shallows compare II A I -k 6:1000 --out compared`")
+def compare(
+    names: Annotated[list[str], typer.Argument(help=f"Families: {_NAME}")],
+    sizes: Annotated[
+        str,
+        typer.Option("-k", help="Sizes: `20`, `6:1000` (some of them, evenly in log k), `6:30:2`."),
+    ] = "6:1000",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for a figure and a report.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Loss and smallest Hessian eigenvalue of families against the number of neurons.
+
+    A size that a family does not reach is a row that says so.
+    """
+    chosen = chosen_sizes(sizes)
+    from shallows.atlas.families import compared, sheets
+
+    for name in names:
+        sheets(name)  # before anything is computed
+    rows = [compared(name, k) for k in chosen for name in names]
+    if out is not None:
+        from shallows.report import save_figure
+        from shallows.report.comparison import comparison_figure, write_comparison_report
+
+        command = shlex.join(["shallows", *sys.argv[1:]])
+        page = write_comparison_report(rows, out / "report.html", command=command)
+        pictures = save_figure(comparison_figure(rows), out / "comparison")
+        say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
+    if as_json:
+        print_json(
+            {
+                "families": [
+                    {
+                        "name": row.name,
+                        "neurons": row.neurons,
+                        "loss": row.loss,
+                        "smallest_eigenvalue": row.smallest_eigenvalue,
+                        "component": row.representation.value if row.representation else None,
+                        "kind": row.kind.value if row.kind else None,
+                    }
+                    for row in rows
+                ]
+            }
+        )
+        return
+    from shallows.report.comparison import comparison_table
+
+    show(comparison_table(rows))
+    for row in rows:
+        if row.loss is None:
+            say(row.reason)
+
+
+def chosen_sizes(text: str, most: int = 30) -> list[int]:
+    """The sizes in `20`, `6:30:2` (both ends included), or at most 30 of `6:1000`.
+
+    **Raises.** `ValueError` for what is none of these.
+    """
+    try:
+        first, *rest = (int(part) for part in text.split(":"))
+        last = rest[0] if rest else first
+        step = rest[1] if len(rest) == 2 else None
+        if len(rest) > 2 or not 1 <= first <= last or (step is not None and step < 1):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f"`-k` must be a positive integer or a range of them, but is {text!r}. "
+            f"Use e.g. `-k 20`, `-k 6:1000` or `-k 6:30:2`."
+        ) from None
+    if step is None:
+        count = min(most, last - first + 1)
+        ratio = (last / first) ** (1 / max(count - 1, 1))
+        return sorted({*(round(first * ratio**i) for i in range(count)), first, last})
+    sizes = range(first, last + 1, step)
+    if len(sizes) > _SIZES:
+        raise ValueError(
+            f"`-k` may ask for at most {_SIZES} sizes, but {text!r} has {len(sizes)}. "
+            f"Take a larger step."
+        )
+    return list(sizes)
+
+
+def _weights(found: "Member") -> list[dict[str, Any]]:
+    """The orbits of entries, with their values and how many entries each has."""
+    blocks, made = found.blocks, []
+    for orbit, value, count in zip(blocks.orbits, found.weights, blocks.counts, strict=True):
+        entry = {True: "diagonal", False: "off-diagonal", None: "all"}[orbit.is_diagonal]
+        made.append(
+            {
+                "neurons": found.roles[orbit.row],
+                "inputs": (*found.roles, "unused")[orbit.column],
+                "entry": entry,
+                "value": value,
+                "count": _whole(count),
+            }
+        )
+    return made
+
+
+def _block(found: "Member", factors: tuple[int, ...]) -> str | None:
+    """What the group's factors move: the trivial component belongs to none."""
+    return "×".join((*found.roles, "unused")[f] for f in factors) or None
+
+
+def _whole(number: Any) -> int | float:
+    return number if isinstance(number, int) else float(number)
+
+
+def _written(number: Any) -> str:
+    return str(number) if isinstance(number, int) else f"{float(number):.12g}"
+
+
+def _table(title: str, headings: tuple[str, ...]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for heading in headings:
+        is_number = heading in (
+            "weight",
+            "eigenvalue",
+            "multiplicity",
+            "loss",
+            "smallest eigenvalue",
+        )
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=True)
+    return table

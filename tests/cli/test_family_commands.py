@@ -1,0 +1,125 @@
+"""The commands about named families: keys, tables, figures and misuse."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from shallows.atlas.families import compared
+from shallows.cli import families as family_commands
+from shallows.report.comparison import comparison_figure, comparison_plot, comparison_table
+
+app = typer.Typer()
+for command in (family_commands.family, family_commands.threshold, family_commands.compare):
+    app.command()(command)
+
+
+def run(*words):
+    result = CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_family_prints_one_document():
+    found = json.loads(run("family", "II", "-k", 10, "-d", 12, "--json"))
+    assert list(found) == [
+        "name",
+        "neurons",
+        "inputs",
+        "isotropy",
+        "flipped",
+        "continues",
+        "loss",
+        "kind",
+        "gradient_norm",
+        "smallest_eigenvalue",
+        "weights",
+        "spectrum",
+    ]
+    assert (found["name"], found["neurons"], found["inputs"]) == ("II", 10, 12)
+    assert sum(level["multiplicity"] for level in found["spectrum"]) == 120
+    assert set(found["spectrum"][0]) == {"component", "eigenvalue", "multiplicity", "block"}
+    assert {e["component"] for e in found["spectrum"]} == {
+        "trivial",
+        "standard",
+        "exterior",
+        "two-row",
+        "standard×standard",
+    }
+    assert sum(w["count"] for w in found["weights"]) == 120
+
+
+def test_a_single_block_has_no_name():
+    found = json.loads(run("family", "A", "-k", 10, "--json"))
+    assert set(found["spectrum"][0]) == {"component", "eigenvalue", "multiplicity"}
+
+
+def test_family_prints_tables():
+    text = run("family", "II", "-k", 10)
+    assert "k = 10, Δ(S9×S1)" in text
+    assert "0.0319640276465" in text
+    assert "minimum, loss 0.0187021945856" in text
+
+
+def test_threshold():
+    found = json.loads(run("threshold", "A", "--json"))
+    assert found["component"] == "exterior"
+    assert f"{found['neurons']:.9f}" == "5.763812735"
+    assert "II is a minimum from k = 5.58550524742588 on" in run("threshold", "II")
+
+
+def test_compare_writes_a_figure_and_a_page(tmp_path):
+    words = ("compare", "II", "A", "flipped:4", "-k", "5:20:5", "--out", tmp_path, "--json")
+    rows = json.loads(run(*words))["families"]
+    assert [(r["name"], r["neurons"]) for r in rows[:4]] == [
+        ("II", 5),
+        ("A", 5),
+        ("flipped:4", 5),
+        ("II", 10),
+    ]
+    assert rows[0]["kind"] == "saddle"
+    for name in ("comparison.png", "comparison.pdf", "report.html"):
+        assert (tmp_path / name).stat().st_size > 10_000
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "Families compared: II, A, flipped:4" in page
+
+
+def test_compare_prints_what_is_missing():
+    text = run("compare", "II", "-k", "3:4")
+    assert "does not exist" in text
+    assert "saddle" in text
+
+
+def test_figures_break_where_a_name_changes_its_sheet():
+    rows = [compared(name, k) for k in (5, 6, 7, 8) for name in ("flipped:3", "global")]
+    traces = {(t["name"], t["yaxis"]): t for t in comparison_plot(rows)["data"]}
+    assert traces["flipped:3", "y2"]["x"] == [5, None, 6, 7, 8]
+    assert traces["global", "y"]["x"] == []  # a loss of zero has no logarithm
+    assert len(comparison_figure(rows).axes) == 2
+    assert comparison_table(rows).row_count == 8
+    from plotly import graph_objects
+
+    graph_objects.Figure(comparison_plot(rows))  # plotly's own schema
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("family", "B", "-k", "10"), "no family called 'B'"),
+        (("compare", "II", "-k", "6:3"), "`-k` must be a positive integer or a range"),
+        (("compare", "II", "-k", "1:5000:1"), "at most 1000 sizes"),
+        (("compare", "X", "-k", "6"), "no family called 'X'"),
+    ],
+)
+def test_misuse_is_a_value_error(words, text):
+    with pytest.raises(ValueError, match=text):
+        run(*words)
+
+
+def test_ranges_are_thinned_evenly_in_their_logarithm():
+    sizes = family_commands.chosen_sizes("6:1000")
+    assert (sizes[0], sizes[-1]) == (6, 1000)
+    assert 25 <= len(sizes) <= 32
+    assert family_commands.chosen_sizes("6:10") == [6, 7, 8, 9, 10]
+    assert family_commands.chosen_sizes("20") == [20]
