@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import shallows
-from shallows.atlas.families import member
+from shallows.atlas.families import member, threshold
 from shallows.certify import Certificate, Check, Verdict, certify, verify
 from shallows.certify.certificate import digest
+from shallows.certify.interval import IntervalCertificate, certify_interval
+from shallows.certify.threshold import ThresholdEnclosure, certify_threshold
 from shallows.lab import Case, Here, Processes, Result, Store, Study, sweep
 
 # Changes whenever what is proved, or how, may change.
@@ -142,6 +144,41 @@ def spurious(
             found.append(Certificate.from_json(json.loads(text)))
         step()
     return Theorem(first, last, tuple(found))
+
+
+def spurious_everywhere(
+    first: str, last: str, step: Callable[[float], None] = lambda share: None
+) -> IntervalCertificate:
+    """Prove for all real sizes in an interval that type II is a spurious strict minimum.
+
+    `first` and `last` are decimal strings; `step` is told the share that is done. **Cost.** Three
+    boxes for each power of ten in k, of 2 to 6 s each.
+    """
+    return certify_interval(_second_type, first, last, step=step, degree=_degree(last))
+
+
+def certified_threshold(name: str, *, until: str | None = None) -> ThresholdEnclosure:
+    """Where a family becomes a minimum, proved: signs on both sides, monotone between.
+
+    With `until` (a decimal string) also that it is a minimum at all real sizes from there up to it.
+
+    **Domain.** `II`. **Cost.** A second; with `until`, some for each box.
+    """
+    if name != "II":
+        raise ValueError(
+            f"The threshold of {name!r} was not proved so far. Use `II`, or `threshold` for a "
+            f"value in floats."
+        )
+    return certify_threshold(_second_type, threshold(name).neurons, until=until)
+
+
+def _second_type(neurons: float):
+    return member("II", neurons).point
+
+
+def _degree(last: str) -> int:
+    """What is cut off is multiplied by k², since the loss is a difference of such terms."""
+    return 30 if float(last) <= 1e5 else 40 if float(last) <= 1e7 else 60
 
 
 def _measure(case: dict[str, Any]) -> Result:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from shallows.cli.door import app, bar, complain, print_json, say, show, write_j
 
 if TYPE_CHECKING:
     from shallows.certify import Certificate
+    from shallows.certify.interval import IntervalCertificate
 
 _MOST = 10**12
 
@@ -62,9 +64,20 @@ def verify(
     from shallows.atlas.theorems import Theorem
     from shallows.certify import Certificate
     from shallows.certify import verify as verified
+    from shallows.certify.interval import IntervalCertificate
+    from shallows.certify.verify_interval import verify_interval
 
     document = _read(file)
-    if isinstance(document, dict) and document.get("schema") == Theorem.schema:
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema == IntervalCertificate.schema:
+        interval = IntervalCertificate.from_json(document)
+        with bar("checking", len(interval.boxes)) as step:
+            check = verify_interval(interval, step)
+        if as_json:
+            print_json({"verdict": check.verdict.value, "reason": check.reason} | _ends(interval))
+        else:
+            say(f"{check.verdict.value}: {interval.statement}")
+    elif schema == Theorem.schema:
         theorem = Theorem.from_json(document)
         with bar("checking", len(theorem.certificates)) as step:
             check = theorem.check(step)
@@ -92,14 +105,18 @@ def theorem(
     last: Annotated[int, typer.Option("--to", help="The largest size.")] = 100,
     out: Annotated[Path, typer.Option("--out", help="The certificate.")] = Path("theorem.json"),
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    real: Annotated[
+        bool, typer.Option("--real", help="For every real k in the range, in one process.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Prove for every whole number of neurons in a range that there is a spurious minimum.
 
     One file with a certificate for each size. Interrupt it when you like: what was proved is kept
-    beside the file, and the same command goes on.
+    beside the file, and the same command goes on. With `--real`, one certificate for all real
+    sizes in the range: a curve of critical points, all of them spurious strict minima.
     """
-    from shallows.atlas.theorems import spurious
+    from shallows.atlas.theorems import spurious, spurious_everywhere
 
     if not 1 <= first <= last <= _MOST:
         raise ValueError(
@@ -107,6 +124,14 @@ def theorem(
         )
     if name != "spurious":
         raise ValueError(f"There is no theorem called {name!r}. The one there is: `spurious`.")
+    if real:
+        if workers != 1:
+            raise ValueError(
+                f"`--workers {workers}` has no use with `--real`, where each box continues the "
+                f"one before. Leave it out."
+            )
+        _prove_everywhere(spurious_everywhere, first, last, out, as_json)
+        return
     began = time.perf_counter()
     with bar("proving", last - first + 1) as step:
         proved = spurious(first, last, out.with_suffix(".store"), workers, step)
@@ -120,6 +145,30 @@ def theorem(
         say(f"{found['verdict']}: {found['statement']} {spent:.1f} s; certificate: {out}")
     if proved.missing:
         complain(f"Nothing was proved for k = {', '.join(map(str, proved.missing[:10]))} …", 1)
+
+
+def _prove_everywhere(
+    proof: "Callable[..., IntervalCertificate]", first: int, last: int, out: Path, as_json: bool
+) -> None:
+    began = time.perf_counter()
+    with bar("proving", 100) as step:
+        proved = proof(str(first), str(last), lambda share: step(int(100 * share)))
+    spent = time.perf_counter() - began
+    write_json(out, proved.as_json())
+    if as_json:
+        found = {"verdict": proved.verdict.value, "seconds": spent, "certificate": str(out)}
+        print_json(found | _ends(proved))
+    else:
+        say(f"{proved.verdict.value}: {proved.statement} {spent:.1f} s; certificate: {out}")
+    if not proved.boxes:
+        complain(proved.statement, 1)
+
+
+def _ends(certificate: "IntervalCertificate") -> dict[str, Any]:
+    """What an interval's certificate says, without its boxes."""
+    c = certificate
+    said = {"statement": c.statement, "first": c.first, "last": c.last, "boxes": len(c.boxes)}
+    return said | {"loss": c.loss, "smallest_eigenvalue": c.smallest_eigenvalue}
 
 
 def _short(certificate: "Certificate") -> dict[str, Any]:
