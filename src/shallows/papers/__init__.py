@@ -49,12 +49,14 @@ class Judgement:
     """Why, in a sentence or two."""
     numbers: Mapping[str, Any]
     """What it rests on."""
+    proof: str = ""
+    """For PROVED and REFUTED: which certificates were checked."""
 
     def __post_init__(self):
-        if self.verdict in (Verdict.PROVED, Verdict.REFUTED):
+        if self.verdict in (Verdict.PROVED, Verdict.REFUTED) and not self.proof:
             raise ValueError(
                 f"Records hold numbers with rounding, but the verdict is `{self.verdict.value}`. "
-                f"Judge `SUPPORTED` or `CONTRADICTED`; proofs are certificates."
+                f"Judge `SUPPORTED` or `CONTRADICTED`, or name the certificates that were checked."
             )
 
 
