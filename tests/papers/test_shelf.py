@@ -17,6 +17,7 @@ KEYS = [
     "arjevani-field-2020-hessian",
     "arjevani-field-2021-families",
     "arjevani-field-2022-annihilation",
+    "safran-shamir-2018",
 ]
 BIBLIOGRAPHY = (Path(__file__).parents[2] / "docs" / "references.bib").read_text("utf-8")
 
@@ -34,6 +35,27 @@ def smoke(store):
 
 def test_the_shelf_holds_these_entries():
     assert sorted(shelf()) == KEYS
+
+
+def test_spurious_minima_are_proved_and_not_only_seen(smoke):
+    found = smoke["safran-shamir-2018"].judgements
+    assert found["spurious"].verdict is found["one-more"].verdict is Verdict.PROVED
+    assert sorted(map(int, found["spurious"].numbers["loss"])) == list(range(6, 21))
+    assert found["frequencies"].verdict is Verdict.SUPPORTED
+    # facts: the loss at k = 6, published as 0.02508.
+    assert found["spurious"].numbers["loss"]["6"][0].startswith("0.0250805810")
+
+
+def test_a_proof_that_does_not_check_decides_nothing(smoke):
+    entry = paper("safran-shamir-2018")
+    records = list(smoke[entry.key].records)
+    forged = records[0].values["certificate"].replace("0.0250805", "0.0250806")
+    values = {**records[0].values, "certificate": forged}
+    with pytest.raises(ValueError, match="altered after it was made"):
+        entry.judge([dataclasses.replace(records[0], values=values), *records[1:]])
+    fewer = entry.judge(records[1:])["spurious"]
+    assert fewer.verdict is Verdict.UNDECIDED
+    assert "k = [6]" in fewer.summary
 
 
 def test_an_unknown_key_is_refused_with_those_there_are():
@@ -84,7 +106,7 @@ def test_readings_are_json_with_a_verdict_and_evidence_for_each_claim(key, smoke
     assert [c["id"] for c in document["claims"]] == [c.id for c in paper(key).claims]
     for claim in document["claims"]:
         assert {"id", "statement", "source", "verdict", "evidence"} <= set(claim)
-        assert claim["verdict"] in ("SUPPORTED", "CONTRADICTED", "UNDECIDED")
+        assert claim["verdict"] in ("PROVED", "SUPPORTED", "CONTRADICTED", "UNDECIDED")
         assert len(claim["evidence"]) > 1
         assert claim["evidence"]["summary"].endswith(".")
 
@@ -113,6 +135,10 @@ VERDICTS = {
     "one-and-two": "CONTRADICTED",
     "no-new-minima": "SUPPORTED",
     "perturbed-target": "SUPPORTED",
+    "spurious": "PROVED",
+    "points": "SUPPORTED",
+    "one-more": "PROVED",
+    "frequencies": "SUPPORTED",
 }
 
 

@@ -26,21 +26,21 @@ CLAIMS = (
         "points",
         "The classes of end points that were released for k = 10, 15 and 20 are critical points "
         "of named families, to every printed digit, and minima.",
-        f"{_SOURCE}, released data (losses recomputed from the points; the naming is ours)",
+        f"{_SOURCE}, released data (our reading: losses recomputed from the points, names ours)",
         False,
     ),
     Claim(
         "one-more",
         "With 8 teachers and 9 students, one of 1000 runs ended in a local minimum with loss "
         "0.02056.",
-        f"{_SOURCE}, released data (loss recomputed from the point)",
+        f"{_SOURCE}, released data (our reading: the loss recomputed from the point)",
         False,
     ),
     Claim(
         "frequencies",
         "Of 1000 runs from random starts, 0.3 %, 34.6 %, 80.3 % and 94.9 % ended at a loss of at "
         "least 1e-3, for k = 6, 10, 15 and 20.",
-        f"{_SOURCE}, released counts (step 0.1 there; here 5/k)",
+        f"{_SOURCE}, released counts (our reading; step 0.1 there, 5/k here)",
         False,
     ),
 )
