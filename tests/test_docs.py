@@ -2,8 +2,10 @@
 
 import ast
 import importlib.util
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,8 @@ from shallows.cli import app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-SHOWN = [ROOT / "README.md", DOCS / "index.md", DOCS / "start.md"]
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+SHOWN = [page for page in PAGES if "```python" in page.read_text("utf-8")]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
@@ -78,7 +81,8 @@ def test_every_formula_is_drawn(site):
 
 
 def test_every_public_name_is_on_the_page_of_its_room(site):
-    for room in ("model", "landscape", "symmetry", "solve", "lab", "atlas", "report"):
+    rooms = ("model", "landscape", "symmetry", "solve", "certify", "lab", "atlas", "report")
+    for room in rooms:
         module = importlib.import_module(f"shallows.{room}")
         page = (site / f"{room}.html").read_text("utf-8")
         for name in module.__all__:
@@ -94,6 +98,7 @@ def _section(command):
 
 
 def _options(command):
+    """All names of options, and of arguments, which stand by themselves."""
     return [
         name
         for parameter in COMMANDS[command].params
@@ -101,17 +106,31 @@ def _options(command):
     ]
 
 
+def _rows(command):
+    """The table that ends with `--help`: options, and arguments before them."""
+    match = re.search(
+        r"^\| option \|.*?\n((?:\|.*\n)+?)\| `--help`", _section(command), re.MULTILINE
+    )
+    assert match, f"the section `{command}` has no table of options that ends with `--help`"
+    return [row for row in match[1].splitlines() if row.startswith("| `")]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_is_documented_with_each_of_its_options(command):
-    rows = re.findall(r"^\| (`-.*?) \|", _section(command), re.MULTILINE)
-    documented = re.findall(r"`(-[^`]+)`", " ".join(rows))
-    assert set(documented) == {*_options(command), "--help"}
+    cells = [row.split(" | ")[0] for row in _rows(command)]
+    documented = re.findall(r"`([^`]+)`", " ".join(cells))
+    assert set(documented) == set(_options(command))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_has_help_that_ends_with_an_example(command, tmp_path):
     text = _run("-m", "shallows", command, "--help", cwd=tmp_path)
-    assert re.search(rf"Example: shallows {command} -", text)
+    example = re.search(rf"Example: (shallows {command}\b.*)\Z", text.strip(), re.DOTALL)
+    assert example
+    _, name, *words = shlex.split(example[1])  # long ones are wrapped
+    assert name == command
+    taken = {word for word in words if re.match(r"--?[a-z]", word)}
+    assert taken <= set(_options(command))
     for option in COMMANDS[command].params:
         assert getattr(option, "help", ""), option.name
 
@@ -130,13 +149,50 @@ def test_every_json_key_is_documented():
     assert not missing
 
 
+def _keys(document):
+    """All keys but those of evidence and of series of weights, which depend on the question."""
+    if isinstance(document, list):
+        return {key for item in document for key in _keys(item)}
+    if not isinstance(document, dict):
+        return set()
+    nested = [v for k, v in document.items() if k != "evidence" and not k.startswith("ξ")]
+    return {*(k for k in document if not k.startswith("ξ")), *_keys(nested)}
+
+
+QUESTIONS = [
+    ("family", "II", "-k", "6", "--extra", "1"),
+    ("threshold", "II"),
+    ("compare", "II", "I", "-k", "6"),
+    ("series", "II", "--terms", "1"),
+    ("certify", "II", "-k", "6", "--out", "II.json"),
+    ("theorem", "spurious", "--from", "6", "--to", "7"),
+    ("theorem", "spurious", "--real", "--from", "6", "--to", "7"),
+    ("papers",),
+    ("run", "arjevani-field-2020-hessian"),
+]
+
+
+@pytest.mark.parametrize("words", QUESTIONS, ids=lambda words: words[0])
+def test_every_json_key_of_a_command_is_documented(words, tmp_path):
+    document = json.loads(_run("-m", "shallows", *words, "--json", cwd=tmp_path))
+    section = _section(words[0])
+    assert not {key for key in _keys(document) if f"`{key}`" not in section}
+    written = {"certify": "II.json", "theorem": "theorem.json"}.get(words[0])
+    if written:
+        again = json.loads(_run("-m", "shallows", "verify", written, "--json", cwd=tmp_path))
+        assert not {k for k in again if f"`{k}`" not in _section("verify") + section}
+        page = (DOCS / "certify.md").read_text("utf-8")
+        fields = json.loads((tmp_path / written).read_text("utf-8"))
+        assert not {key for key in _keys(fields) if f"`{key}`" not in page}
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_word_that_an_option_takes_is_documented(command):
     """`--law sphere` was in the help and not on the page."""
-    rows = re.findall(r"^\| (`-.*)$", _section(command), re.MULTILINE)
+    rows = _rows(command)
     for option in COMMANDS[command].params:
-        row = next((row for row in rows if f"`{option.opts[0]}`" in row), "")
-        for word in re.findall(r"`([a-z]+)`", getattr(option, "help", None) or ""):
+        row = next(row for row in rows if f"`{option.opts[0]}`" in row.split(" | ")[0])
+        for word in re.findall(r"`([A-Za-z]+(?::[A-Z])?)`", getattr(option, "help", None) or ""):
             assert f"`{word}`" in row, (option.opts, word)
 
 

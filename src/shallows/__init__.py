@@ -38,6 +38,13 @@ _HOME = {
     "Processes": "shallows.lab",
     "Store": "shallows.lab",
     "census": "shallows.atlas",
+    "member": "shallows.atlas",
+    "threshold": "shallows.atlas",
+    "discover": "shallows.atlas",
+    "continuations": "shallows.atlas",
+    "series": "shallows.atlas",
+    "certified": "shallows.atlas",
+    "verify": "shallows.certify",
     "write_report": "shallows.report",
 }
 

@@ -1,4 +1,4 @@
-"""What we found: the catalogue of critical points that training leads to.
+"""What we found: the catalogue of critical points that training leads to, and named families.
 
 The names below are loaded when they are first used, so that a report of a census, which needs
 only the nouns in `catalogue`, does not pay for JAX.
@@ -12,12 +12,67 @@ from typing import Any
 from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
 
 _HOME = {
+    "Annihilation": "shallows.atlas.extra",
+    "Compared": "shallows.atlas.families",
+    "Continuation": "shallows.atlas.extra",
+    "Direction": "shallows.atlas.extra",
+    "Discovery": "shallows.atlas.discovery",
+    "Intermediate": "shallows.atlas.families",
+    "Member": "shallows.atlas.families",
     "Pulse": "shallows.atlas.census",
+    "Search": "shallows.atlas.discovery",
+    "Sheet": "shallows.atlas.families",
+    "Theorem": "shallows.atlas.theorems",
+    "Threshold": "shallows.atlas.families",
+    "annihilation": "shallows.atlas.extra",
     "census": "shallows.atlas.census",
+    "certified": "shallows.atlas.theorems",
+    "certified_threshold": "shallows.atlas.theorems",
+    "compared": "shallows.atlas.families",
+    "continuations": "shallows.atlas.extra",
+    "discover": "shallows.atlas.discovery",
     "family_name": "shallows.atlas.naming",
+    "member": "shallows.atlas.families",
+    "series": "shallows.atlas.series",
+    "sheets": "shallows.atlas.families",
+    "spurious": "shallows.atlas.theorems",
+    "spurious_everywhere": "shallows.atlas.theorems",
+    "threshold": "shallows.atlas.families",
 }
 
-__all__ = ["Census", "Curve", "Family", "Kind", "Level", "Pulse", "census", "family_name"]
+__all__ = [
+    "Annihilation",
+    "Census",
+    "Compared",
+    "Continuation",
+    "Curve",
+    "Direction",
+    "Discovery",
+    "Family",
+    "Intermediate",
+    "Kind",
+    "Level",
+    "Member",
+    "Pulse",
+    "Search",
+    "Sheet",
+    "Theorem",
+    "Threshold",
+    "annihilation",
+    "census",
+    "certified",
+    "certified_threshold",
+    "compared",
+    "continuations",
+    "discover",
+    "family_name",
+    "member",
+    "series",
+    "sheets",
+    "spurious",
+    "spurious_everywhere",
+    "threshold",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,11 +82,11 @@ def __getattr__(name: str) -> Any:
 
 
 class _Room(ModuleType):
-    """A package whose submodule `census` does not hide the function `census`.
+    """A package whose submodules `census` and `series` do not hide the functions of that name.
 
     Whoever first imports a submodule, Python binds it to its package, here to the very name of
-    the function. It is ugly to step in between, but the module is rightly called what it
-    defines, and importing it at once instead would cost every reader of a report JAX.
+    the function. It is ugly to step in between, but the modules are rightly called what they
+    define, and importing them at once instead would cost every reader of a report JAX.
     """
 
     def __setattr__(self, name: str, value: Any) -> None:

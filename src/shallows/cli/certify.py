@@ -76,7 +76,7 @@ def verify(
         if as_json:
             print_json({"verdict": check.verdict.value, "reason": check.reason} | _ends(interval))
         else:
-            say(f"{check.verdict.value}: {interval.statement}")
+            print(f"{check.verdict.value}: {interval.statement}")
     elif schema == Theorem.schema:
         theorem = Theorem.from_json(document)
         with bar("checking", len(theorem.certificates)) as step:
@@ -85,7 +85,7 @@ def verify(
             said = {"statement": theorem.statement, "first": theorem.first, "last": theorem.last}
             print_json({"verdict": check.verdict.value, "reason": check.reason, **said})
         else:
-            say(f"{check.verdict.value}: {theorem.statement}")
+            print(f"{check.verdict.value}: {theorem.statement}")
     else:
         certificate = Certificate.from_json(document)
         check = verified(certificate)
@@ -93,7 +93,7 @@ def verify(
             changed = {"verdict": check.verdict.value, "reason": check.reason}
             print_json(_short(certificate) | changed)
         else:
-            say(f"{check.verdict.value}: {certificate.statement}")
+            print(f"{check.verdict.value}: {certificate.statement}")
     if check.verdict.name != "PROVED":
         complain(f"Not proved again: {check.reason}", 1)
 
@@ -142,7 +142,8 @@ def theorem(
         missing = [int(k) for k in proved.missing]
         print_json({**found, "missing": missing, "seconds": spent, "certificate": str(out)})
     else:
-        say(f"{found['verdict']}: {found['statement']} {spent:.1f} s; certificate: {out}")
+        print(f"{found['verdict']}: {found['statement']}")
+        say(f"{spent:.1f} s; certificate: {out}")
     if proved.missing:
         complain(f"Nothing was proved for k = {', '.join(map(str, proved.missing[:10]))} …", 1)
 
@@ -159,7 +160,8 @@ def _prove_everywhere(
         found = {"verdict": proved.verdict.value, "seconds": spent, "certificate": str(out)}
         print_json(found | _ends(proved))
     else:
-        say(f"{proved.verdict.value}: {proved.statement} {spent:.1f} s; certificate: {out}")
+        print(f"{proved.verdict.value}: {proved.statement}")
+        say(f"{spent:.1f} s; certificate: {out}")
     if not proved.boxes:
         complain(proved.statement, 1)
 
@@ -204,7 +206,7 @@ def _show(certificate: "Certificate") -> None:
         block = "×".join(f"S{certificate.sizes[f]}" for f in e.factors)
         table.add_row(e.component, block, *e.enclosure, e.multiplicity)
     show(table)
-    say(certificate.statement)
+    print(certificate.statement)
 
 
 def _read(path: Path) -> Any:

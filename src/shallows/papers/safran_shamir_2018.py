@@ -4,13 +4,16 @@ import json
 import math
 from collections.abc import Sequence
 
-from shallows import Gaussian, GradientDescent, SquaredLoss, census, orthonormal
+from shallows.atlas import census
 from shallows.atlas.extra import continuations
 from shallows.atlas.families import member
 from shallows.atlas.theorems import certified
 from shallows.certify import Certificate, Verdict, certify, verify
 from shallows.lab import Case, Record, Result
+from shallows.landscape import SquaredLoss
+from shallows.model import Gaussian, orthonormal
 from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.solve import GradientDescent
 
 _SOURCE = "safranshamir2018"
 

@@ -7,8 +7,8 @@ carry the classes of inner products; all else is graph automorphisms.
 
 The other way round, the students that a product of symmetric groups leaves in place form a small
 space, whatever the width: `Blocks` are its coordinates, `ReducedLoss` the loss in them and
-`spectrum` all Hessian eigenvalues, in floats, balls or any other numbers. Students and
-teachers come as a `Network` or as arrays, and all is computed in NumPy.
+`spectrum` all Hessian eigenvalues, in floats, balls, power series or any other numbers. Students
+and teachers come as a `Network` or as arrays, and all is computed in NumPy.
 """
 
 from shallows.symmetry.arithmetic import AbstractArithmetic, Balls, Floats
@@ -20,6 +20,7 @@ from shallows.symmetry.canonical import (
     flipped_neurons,
 )
 from shallows.symmetry.isotropy import Isotropy, isotropy
+from shallows.symmetry.laurent import Laurent, LostDigitsError, PowerSeries, UnknownTermsError
 from shallows.symmetry.reduced import ReducedLoss
 from shallows.symmetry.spectrum import (
     Component,
@@ -38,11 +39,15 @@ __all__ = [
     "Eigenvalue",
     "Floats",
     "Isotropy",
+    "Laurent",
+    "LostDigitsError",
     "Orbit",
+    "PowerSeries",
     "ReducedLoss",
     "Representation",
     "Split",
     "Teacher",
+    "UnknownTermsError",
     "canonical",
     "components",
     "distance_up_to_relabelling",
