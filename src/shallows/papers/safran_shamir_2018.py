@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from shallows.atlas import census
+from shallows.atlas.census import census
 from shallows.atlas.extra import continuations
 from shallows.atlas.families import member
 from shallows.atlas.theorems import certified
