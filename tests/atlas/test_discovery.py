@@ -32,6 +32,7 @@ def test_both_sheets_are_found_among_two_blocks():
     assert abs(own.loss - member("flipped:8", 20).value) < 1e-12
 
 
+@pytest.mark.slow
 def test_three_blocks_hold_the_intermediate_family():
     found = discover((13, 6, 1), Search(starts=200, rounds=1, steps=80))
     between = next(d for d in found if d.name == "intermediate:6")

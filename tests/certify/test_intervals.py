@@ -82,7 +82,7 @@ def test_no_number_can_be_changed_unnoticed(certificate):
         inner = functools.reduce(lambda part, key: part[key], way, changed)
         value = inner[last]
         inner[last] = value + 1 if isinstance(value, int) else value + "1"
-        with pytest.raises(ValueError, match=r"was altered|its schema is not"):
+        with pytest.raises(ValueError, match=r"was altered|has schema"):
             IntervalCertificate.from_json(changed)
 
 
@@ -192,7 +192,7 @@ def test_bad_intervals_and_files_are_refused(certificate):
     body = json.loads(json.dumps(certificate.as_json()))
     body.pop("digest")
     for change, text in (
-        ({"schema": "shallows-interval/9"}, "its schema is not"),
+        ({"schema": "shallows-interval/9"}, "schema .shallows-interval/9."),
         ({"bits": 10**9}, "`bits` is 1000000000"),
         ({"degree": "many"}, "`degree` is 'many'"),
         ({"loss": ["0"]}, "no pair of decimal strings"),
@@ -221,7 +221,7 @@ def test_models_enclose_functions(a, b, t):
         got = [f(t) for f in found]
     with mpmath.workdps(50), flint.ctx.workprec(128):
         x, y = (
-            2 + mpmath.polyval([mpmath.mpf(str(v)) for v in reversed(p)], mpmath.mpf(t))
+            2 + sum(mpmath.mpf(str(v)) * mpmath.mpf(t) ** i for i, v in enumerate(p))
             for p in (a, b)
         )
         s, c = mpmath.sqrt(x) / y, y * x - 5

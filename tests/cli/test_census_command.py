@@ -476,6 +476,7 @@ def _ended(words, folder, number, end):
 WORDS = "-k 6 --starts 600 --optimiser gd --seed 11 --json --out"
 
 
+@pytest.mark.slow
 def test_a_killed_census_goes_on_where_it_stopped(tmp_path):
     words, folder = ["census", *WORDS.split()], tmp_path / "killed"
     status, _ = _ended(words, folder, 2, signal.SIGKILL)

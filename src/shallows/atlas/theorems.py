@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import shallows
 from shallows.atlas.families import member, threshold
 from shallows.certify import Certificate, Check, Verdict, certify, verify
-from shallows.certify.certificate import digest
+from shallows.certify.certificate import digest, opened
 from shallows.certify.interval import IntervalCertificate, certify_interval
 from shallows.certify.threshold import ThresholdEnclosure, certify_threshold
 from shallows.lab import Case, Here, Processes, Result, Store, Study, sweep
@@ -97,17 +97,12 @@ class Theorem:
         return {**body, "digest": digest(body)}
 
     @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "Theorem":
+    def from_json(cls, document: Any) -> "Theorem":
         """The theorem in a document.
 
-        **Raises.** `ValueError` if it was altered or says something else than its data.
+        **Raises.** `ValueError`: no theorem, altered, or with words other than its data say.
         """
-        body = {key: value for key, value in document.items() if key != "digest"}
-        if document.get("digest") != digest(body):
-            raise ValueError(
-                "The theorem was altered after it was made: its digest does not match its "
-                "contents. Make it again."
-            )
+        body = opened(document, cls.schema)
         try:
             made = cls(
                 first=int(body["first"]),

@@ -64,22 +64,7 @@ class Certificate:
 
         **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
         """
-        if not isinstance(document, dict) or "schema" not in document:
-            raise ValueError(
-                "This is not a certificate: it has no `schema`. Give a file that `certify` wrote."
-            )
-        if document["schema"] != SCHEMA:
-            raise ValueError(
-                f"The certificate has schema {document['schema']!r}, and this version reads "
-                f"{SCHEMA!r}. Use the version of shallows that made it, or a newer one."
-            )
-        body = {key: value for key, value in document.items() if key != "digest"}
-        if document.get("digest") != digest(body):
-            raise ValueError(
-                "The certificate was altered after it was made: its digest does not match its "
-                "contents. Make it again."
-            )
-        body.pop("schema")
+        body = opened(document, SCHEMA)
         try:
             return cls(
                 **{
@@ -109,6 +94,31 @@ class Certificate:
             raise ValueError(
                 f"The certificate is malformed: {error}. Make it again with `certify`."
             ) from error
+
+
+def opened(document: Any, schema: str) -> dict[str, Any]:
+    """What a document holds besides its schema and its digest, if it was not altered.
+
+    **Raises.** `ValueError`: not a certificate, of another schema, or altered.
+    """
+    if not isinstance(document, dict) or "schema" not in document:
+        raise ValueError(
+            "This is not a certificate: it has no `schema`. Give a file that `shallows certify` or "
+            "`shallows theorem` wrote."
+        )
+    if document["schema"] != schema:
+        raise ValueError(
+            f"The certificate has schema {document['schema']!r}, and this version reads "
+            f"{schema!r}. Use the version of shallows that made it, or a newer one."
+        )
+    body = {key: value for key, value in document.items() if key != "digest"}
+    if document.get("digest") != digest(body):
+        raise ValueError(
+            "The certificate was altered after it was made: its digest does not match its "
+            "contents. Make it again."
+        )
+    body.pop("schema")
+    return body
 
 
 def digest(body: dict[str, Any]) -> str:

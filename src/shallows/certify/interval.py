@@ -21,7 +21,7 @@ from flint import arb
 import shallows
 from shallows.certify._balls import enclosure
 from shallows.certify._models import Model, Models, negative_pivots
-from shallows.certify.certificate import MOST_BITS, digest
+from shallows.certify.certificate import MOST_BITS, digest, opened
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Blocks, ReducedLoss, components
 from shallows.symmetry.arithmetic import Numbers
@@ -125,18 +125,7 @@ class IntervalCertificate:
 
         **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
         """
-        if not isinstance(document, dict) or document.get("schema") != cls.schema:
-            raise ValueError(
-                f"This is not a certificate for an interval: its schema is not {cls.schema!r}. "
-                f"Give a file that `shallows theorem spurious --real` of this version wrote."
-            )
-        body = {key: value for key, value in document.items() if key != "digest"}
-        if document.get("digest") != digest(body):
-            raise ValueError(
-                "The certificate was altered after it was made: its digest does not match its "
-                "contents. Make it again."
-            )
-        body.pop("schema")
+        body = opened(document, cls.schema)
         try:
             for name, most in (("bits", MOST_BITS), ("degree", MOST_DEGREE)):
                 if not isinstance(body[name], int) or not 1 <= body[name] <= most:

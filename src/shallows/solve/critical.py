@@ -198,12 +198,12 @@ def _is_trapped(loss, start, slope, end, heads, flow, pace):
     if radius > 0.5 * np.min(np.linalg.norm(end[:, : loss.law.inputs], axis=-1)):
         return False
     hessian = curvature_at(loss, end, heads)
-    if not hessian.is_above(0.0):
-        return False
     spread = 0.5 * radius * float(_bound_at(loss, end, heads, radius))
     if np.isfinite(spread) and hessian.is_above(spread):
         return flow.keeps(pace, hessian.largest() + spread)
-    if np.linalg.norm(slope) > _SLOW or not flow.keeps(pace, hessian.largest()):
+    if np.linalg.norm(slope) > _SLOW or not hessian.is_above(0.0):
+        return False
+    if not flow.keeps(pace, hessian.largest()):
         return False
     return all(
         hessian.change_to(curvature_at(loss, end + side * axis, heads), axis) <= 0.25
