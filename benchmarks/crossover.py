@@ -17,6 +17,7 @@ os.environ["XLA_FLAGS"] = (
 import argparse
 import json
 import time
+from functools import partial
 
 import shallows as sh
 
@@ -44,6 +45,10 @@ def best(run, rounds=5):
     return min(times)
 
 
+def _eigenvalues(hessian):
+    return np.linalg.eigvalsh(np.asarray(hessian()))
+
+
 def measured():
     """Seconds by size, from the blocks and from the dense matrix."""
     blocks, dense = {}, {}
@@ -54,9 +59,8 @@ def measured():
             continue
         loss = sh.SquaredLoss(sh.orthonormal(k), sh.Gaussian(k))
         w = jnp.asarray(point.loss.blocks.embed([float(x) for x in point.point]))
-        run = lambda loss=loss, w=w, k=k: np.linalg.eigvalsh(  # noqa: E731
-            np.asarray(loss.cell_hessian_at(w, jnp.ones(k)))
-        )
+        hessian = partial(loss.cell_hessian_at, w, jnp.ones(k))
+        run = partial(_eigenvalues, hessian)
         dense[k] = best(run, 1 if k > 30 else 5)
         print(f"k = {k}: {1e3 * blocks[k]:.1f} ms from blocks, {1e3 * dense[k]:.1f} ms dense")
     return blocks, dense

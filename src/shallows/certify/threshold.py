@@ -152,17 +152,11 @@ def certify_threshold(
     with numbers.precision():
         around = _pivots(start, between(a, b), numbers)
         ends = [_pivots(start, arb(text), numbers) for text in (low, high)]
-        sound = all(
-            found is not None and all(p > 0 for p in found[:-1]) for found in (around, *ends)
-        )
-        is_proved = (
-            sound
-            and around is not None
-            and bool(around[-1].slope > 0)
-            and all(end is not None for end in ends)
-            and bool(ends[0][-1] < 0)  # type: ignore[index]
-            and bool(ends[1][-1] > 0)  # type: ignore[index]
-        )
+        found = [pivots for pivots in (around, *ends) if pivots is not None]
+        is_proved = False
+        if len(found) == 3 and all(p > 0 for pivots in found for p in pivots[:-1]):
+            between_them, below, above = (pivots[-1] for pivots in found)
+            is_proved = bool(between_them.slope > 0 and below < 0 and above > 0)
     if not is_proved:
         words = f"Nothing was proved about a threshold near k = {near!r}."
         return ThresholdEnclosure(Verdict.UNDECIDED, words, low, high, (a, b), None)

@@ -343,6 +343,9 @@ def _components(space: _Space) -> Iterator[tuple]:
     def mean_free(f):
         return lambda part: 1 if part == 1 else -1 / arb(sizes[f] - 1)
 
+    def product(v, w) -> Matrix:
+        return lambda i, column, own: v(i.part) * w(column.part)
+
     yield "trivial", (), 1, {}, space.units
     moved = [f for f, n in enumerate(sizes) if n > 1 and f in (*space.rows, *space.columns)]
     for f in moved:
@@ -396,9 +399,8 @@ def _components(space: _Space) -> Iterator[tuple]:
                 ],
             )
     for f, g in itertools.combinations(moved, 2):
-        vectors = {f: mean_free(f), g: mean_free(g)}
         made = [
-            only(r, c, lambda i, k, own: vectors[i.factor](i.part) * vectors[k.factor](k.part))  # noqa: B023
+            only(r, c, product(mean_free(x), mean_free(y)))
             for (r, x), (c, y) in blocks
             if {x, y} == {f, g}
         ]

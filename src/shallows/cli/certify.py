@@ -194,14 +194,9 @@ def _show(certificate: "Certificate") -> None:
     if not certificate.eigenvalues:
         return
     table = Table(title=f"{certificate.verdict.value} with {certificate.bits} bits")
-    for title, justify in (
-        ("component", "left"),
-        ("block", "left"),
-        ("eigenvalue between", "left"),
-        ("and", "left"),
-        ("multiplicity", "right"),
-    ):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for title in ("component", "block", "eigenvalue between", "and"):
+        table.add_column(title)
+    table.add_column("multiplicity", justify="right")
     for e in certificate.eigenvalues:
         block = "×".join(f"S{certificate.sizes[f]}" for f in e.factors)
         table.add_row(e.component, block, *e.enclosure, e.multiplicity)

@@ -77,22 +77,32 @@ def _root(
     pass
 
 
-def sizes_in(text: str, largest: int, most: int) -> list[int]:
-    """The sizes in `10` or `6:50` (both ends included) or `10:100:10`.
+def range_in(text: str) -> tuple[int, int, int | None]:
+    """First, last and step (None if not given) of `10`, `6:50` or `10:100:10`.
 
-    **Raises.** `ValueError` for anything else, a size above `largest`, and more than `most` sizes.
+    **Raises.** `ValueError` for anything else.
     """
     try:
         first, *rest = (int(part) for part in text.split(":"))
-        last, step = [*rest, 1][:2] if rest else (first, 1)
-        if len(rest) > 2 or first < 1 or last < first or step < 1:
+        last = rest[0] if rest else first
+        step = rest[1] if len(rest) > 1 else None
+        if len(rest) > 2 or not 1 <= first <= last or (step is not None and step < 1):
             raise ValueError
     except ValueError:
         raise ValueError(
             f"`-k` must be a positive integer or a range of them, but is {text!r}. "
             f"Use e.g. `-k 10`, `-k 6:50` or `-k 10:100:10`."
         ) from None
-    sizes = range(first, last + 1, step)
+    return first, last, step
+
+
+def sizes_in(text: str, largest: int, most: int) -> list[int]:
+    """The sizes in a range, both ends included.
+
+    **Raises.** `ValueError` as `range_in`, for a size above `largest` and more than `most` sizes.
+    """
+    first, last, step = range_in(text)
+    sizes = range(first, last + 1, step or 1)
     if last > largest or len(sizes) > most:
         raise ValueError(
             f"`-k` may ask for at most {most} sizes of at most {largest} neurons, but is "

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shallows.cli.door import app, print_json, say, show
+from shallows.cli.door import app, print_json, range_in, say, show, sizes_in
 
 if TYPE_CHECKING:
     from shallows.atlas.extra import Continuation
     from shallows.atlas.families import Member
 
-_SIZES = 1000
+_LARGEST, _SIZES = 10**12, 1000
 _NAME = "`global`, `A`, `I`, `II`, `flipped:P`, `unflipped:Q` or `intermediate:P`."
 
 
@@ -204,28 +204,12 @@ def chosen_sizes(text: str, most: int = 30) -> list[int]:
 
     **Raises.** `ValueError` for what is none of these.
     """
-    try:
-        first, *rest = (int(part) for part in text.split(":"))
-        last = rest[0] if rest else first
-        step = rest[1] if len(rest) == 2 else None
-        if len(rest) > 2 or not 1 <= first <= last or (step is not None and step < 1):
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"`-k` must be a positive integer or a range of them, but is {text!r}. "
-            f"Use e.g. `-k 20`, `-k 6:1000` or `-k 6:30:2`."
-        ) from None
+    first, last, step = range_in(text)
     if step is None:
         count = min(most, last - first + 1)
         ratio = (last / first) ** (1 / max(count - 1, 1))
         return sorted({*(round(first * ratio**i) for i in range(count)), first, last})
-    sizes = range(first, last + 1, step)
-    if len(sizes) > _SIZES:
-        raise ValueError(
-            f"`-k` may ask for at most {_SIZES} sizes, but {text!r} has {len(sizes)}. "
-            f"Take a larger step."
-        )
-    return list(sizes)
+    return sizes_in(text, _LARGEST, _SIZES)
 
 
 def _weights(found: "Member") -> list[dict[str, Any]]:
