@@ -163,6 +163,7 @@ QUESTIONS = [
     ("family", "II", "-k", "6", "--extra", "1"),
     ("threshold", "II"),
     ("compare", "II", "I", "-k", "6"),
+    ("arcs", "II", "-k", "6", "--minimising", "--cuts", "1"),
     ("series", "II", "--terms", "1"),
     ("certify", "II", "-k", "6", "--out", "II.json"),
     ("theorem", "spurious", "--from", "6", "--to", "7"),

@@ -14,6 +14,7 @@ from shallows.lab import Case, Progress, Record, Store
 from shallows.papers import Claim, Judgement, Scale, paper, reading, shelf
 
 KEYS = [
+    "arjevani-2023-hidden",
     "arjevani-field-2020-hessian",
     "arjevani-field-2021-families",
     "arjevani-field-2022-annihilation",
@@ -129,7 +130,7 @@ VERDICTS = {
     "fractional-thresholds": "SUPPORTED",
     "two-flipped": "SUPPORTED",
     "loss-limits": "SUPPORTED",
-    "annihilation": "SUPPORTED",
+    "annihilation": "PROVED",
     "lesser-symmetry": "SUPPORTED",
     # Family I at k = 10 needs one neuron only; facts §7.2 has the same number.
     "one-and-two": "CONTRADICTED",
@@ -217,6 +218,8 @@ def test_survivors_undo_the_annihilation(smoke):
     key = "arjevani-field-2022-annihilation"
     records = []
     for r in smoke[key].records:
+        if r.case.data["ask"] == "proof":
+            continue  # that some continuations are saddles needs no search for all
         if r.case.data["ask"] == "annihilation":
             records.append(changed(r, extra=None))
         elif r.case.data["ask"] == "nearby":
@@ -228,6 +231,27 @@ def test_survivors_undo_the_annihilation(smoke):
     assert found["lesser-symmetry"] is Verdict.UNDECIDED
     assert found["no-new-minima"] is Verdict.UNDECIDED
     assert found["perturbed-target"] is Verdict.CONTRADICTED
+
+
+def test_annihilation_is_proved_by_certificates_that_check(smoke):
+    key = "arjevani-field-2022-annihilation"
+    records = list(smoke[key].records)
+    judged = paper(key).judge(records)
+    # facts: landscapes.md §7.2 has one new neuron leave II a minimum; here at k = 12.
+    survivors = judged["one-and-two"].numbers["losses_of_proved_minima_with_a_new_neuron"]
+    assert sorted(survivors) == ["I, k = 12", "II, k = 12"]
+    assert judged["annihilation"].numbers["splitting_proved"] == [
+        f"{name}, k = 12" for name in ("A", "I", "II")
+    ]
+    # One certificate less, or one with other numbers, and nothing is proved.
+    (n, first), *_ = ((n, r) for n, r in enumerate(records) if r.case.data["ask"] == "proof")
+    document = json.loads(first.values["splitting"])
+    document["separations"] = document["separations"][1:]
+    records[n] = changed(first, splitting=json.dumps(document))
+    with pytest.raises(ValueError, match="altered after it was made"):
+        paper(key).judge(records)
+    fewer = [r for r in records if r.case.data["ask"] != "proof"]
+    assert paper(key).judge(fewer)["annihilation"].verdict is Verdict.SUPPORTED
 
 
 def test_records_never_prove():

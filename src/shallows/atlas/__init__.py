@@ -9,25 +9,33 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
+from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level, Proof
 
 _HOME = {
     "Annihilation": "shallows.atlas.extra",
+    "ArcEnd": "shallows.atlas.arcs",
+    "ArcsCompared": "shallows.atlas.arcs",
     "Compared": "shallows.atlas.families",
     "Continuation": "shallows.atlas.extra",
     "Direction": "shallows.atlas.extra",
     "Discovery": "shallows.atlas.discovery",
     "Intermediate": "shallows.atlas.families",
     "Member": "shallows.atlas.families",
+    "NamedArc": "shallows.atlas.arcs",
     "Pulse": "shallows.atlas.census",
     "Search": "shallows.atlas.discovery",
     "Sheet": "shallows.atlas.families",
     "Theorem": "shallows.atlas.theorems",
     "Threshold": "shallows.atlas.families",
     "annihilation": "shallows.atlas.extra",
+    "arcs": "shallows.atlas.arcs",
+    "arcs_compared": "shallows.atlas.arcs",
     "census": "shallows.atlas.census",
     "certified": "shallows.atlas.theorems",
+    "certified_census": "shallows.atlas.certification",
+    "certified_point": "shallows.atlas.certification",
     "certified_threshold": "shallows.atlas.theorems",
+    "certified_wider": "shallows.atlas.theorems",
     "compared": "shallows.atlas.families",
     "continuations": "shallows.atlas.extra",
     "discover": "shallows.atlas.discovery",
@@ -37,11 +45,14 @@ _HOME = {
     "sheets": "shallows.atlas.families",
     "spurious": "shallows.atlas.theorems",
     "spurious_everywhere": "shallows.atlas.theorems",
+    "spurious_to_infinity": "shallows.atlas.theorems",
     "threshold": "shallows.atlas.families",
 }
 
 __all__ = [
     "Annihilation",
+    "ArcEnd",
+    "ArcsCompared",
     "Census",
     "Compared",
     "Continuation",
@@ -53,15 +64,22 @@ __all__ = [
     "Kind",
     "Level",
     "Member",
+    "NamedArc",
+    "Proof",
     "Pulse",
     "Search",
     "Sheet",
     "Theorem",
     "Threshold",
     "annihilation",
+    "arcs",
+    "arcs_compared",
     "census",
     "certified",
+    "certified_census",
+    "certified_point",
     "certified_threshold",
+    "certified_wider",
     "compared",
     "continuations",
     "discover",
@@ -71,6 +89,7 @@ __all__ = [
     "sheets",
     "spurious",
     "spurious_everywhere",
+    "spurious_to_infinity",
     "threshold",
 ]
 
@@ -82,7 +101,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Room(ModuleType):
-    """A package whose submodules `census` and `series` do not hide the functions of that name.
+    """A package whose submodules `arcs`, `census`, `series` do not hide functions of that name.
 
     Whoever first imports a submodule, Python binds it to its package, here to the very name of
     the function. It is ugly to step in between, but the modules are rightly called what they

@@ -12,7 +12,7 @@ _SAME_LOSS = 1e-6
 
 
 def family_name(
-    isotropy: Isotropy,
+    isotropy: Isotropy | str,
     flipped: int,
     neurons: int,
     teacher_neurons: int,
@@ -20,7 +20,7 @@ def family_name(
     is_global: bool,
     loss: float | None = None,
 ) -> str:
-    """The name of a critical point with this isotropy group and number of flipped neurons.
+    """The name of a critical point with this isotropy group (or its name) and flipped neurons.
 
     `global` for zero loss. For as many students as teachers and the isotropy group
     Δ(S_p × S_{k−p}) with p flipped neurons: `A` (p = k), `I` (p = k − 1), `II` (p = 1), `flipped:p`
@@ -38,16 +38,17 @@ def family_name(
     if is_global:
         return "global"
     k, p = neurons, flipped
-    unnamed = f"unnamed:{isotropy.name}" + (f",p={p}" if p else "")
+    group = isotropy if isinstance(isotropy, str) else isotropy.name
+    unnamed = f"unnamed:{group}" + (f",p={p}" if p else "")
     if k != teacher_neurons or p == 0:
         return unnamed
-    if isotropy.name == _blocks(p, k - p):
+    if group == _blocks(p, k - p):
         name = {k: "A", k - 1: "I", 1: "II"}.get(p, f"flipped:{p}") if k > 2 else f"flipped:{p}"
         if loss is None or k <= 2:
             return name
         others = [f"unflipped:{k - p}"] if name.startswith("flipped") else []
         return next((n for n in (name, *others) if _is_loss_of(n, k, loss)), unnamed)
-    blocks = re.fullmatch(r"Δ\(S(\d+)×S(\d+)×S1\)", isotropy.name)
+    blocks = re.fullmatch(r"Δ\(S(\d+)×S(\d+)×S1\)", group)
     if blocks is None or loss is None:
         return unnamed
     names = [f"intermediate:{n}" for n in blocks.groups() if int(n) in (p, p - 1)]

@@ -1,8 +1,17 @@
-"""How points move: training runs, critical points, and branches and series of them.
+"""How points move: training runs, critical points, branches and series of them, arcs out of them.
 
 This room knows no proof and keeps no records.
 """
 
+from shallows.solve.arcs import (
+    Arc,
+    ArcOutcome,
+    ArcPoint,
+    Departure,
+    Tracing,
+    arc,
+    departures,
+)
 from shallows.solve.branch import (
     AbstractDirection,
     Branch,
@@ -43,9 +52,13 @@ __all__ = [
     "ZERO",
     "AbstractDirection",
     "AbstractMethod",
+    "Arc",
+    "ArcOutcome",
+    "ArcPoint",
     "Branch",
     "BranchOutcome",
     "CriticalPoint",
+    "Departure",
     "EigenvalueSeries",
     "Endpoint",
     "Event",
@@ -63,13 +76,16 @@ __all__ = [
     "StochasticDescent",
     "SymmetricPoint",
     "Term",
+    "Tracing",
     "Trajectory",
     "Waypoint",
     "Width",
+    "arc",
     "branch",
     "branch_series",
     "closed_form",
     "critical_point",
+    "departures",
     "endpoints",
     "has_continuum",
     "recorded",

@@ -390,24 +390,15 @@ class _Walk:
                 new is not None
                 and new.tangent @ place.tangent > 0.9
                 and (new.sign == place.sign or step < 1e-3)
-                and self._keeps_neurons(place, new)
+                and keeps_neurons(
+                    self.along.loss(place.coordinate).blocks,
+                    self._waypoint(place).point,
+                    self._waypoint(new).point,
+                )
             ):
                 return step, new
             step /= 2
         return step, None
-
-    def _keeps_neurons(self, place: _Place, new: _Place) -> bool:
-        """Whether no neuron has lost most of its length, or turned: else a step leaps over zero."""
-        blocks = self.along.loss(place.coordinate).blocks
-        counts = np.array([float(c) for c in blocks.counts])
-        scale = np.array([float(s) for s in scales(blocks)])
-        x, y = (scale * [float(v) for v in p.z[:-1]] for p in (place, new))
-        for row in range(len(blocks.rows)):
-            mine = np.array([o.row == row for o in blocks.orbits])
-            before = np.sum((counts * x * x)[mine])
-            if np.sum((counts * x * y)[mine]) < before / 4:
-                return False
-        return True
 
     def _step(self, place: _Place, step: float | int) -> _Place | None:
         z = predicted = place.z + self.o.numbers(step * place.tangent)
@@ -605,6 +596,17 @@ class _Walk:
             self._waypoint(best).point,
             True,
         )
+
+
+def keeps_neurons(blocks: Blocks, before: Numbers, after: Numbers) -> bool:
+    """Whether no neuron has lost most of its length, or turned: else a step leaps over zero."""
+    counts = np.array([float(c) for c in blocks.counts])
+    x, y = (np.array([float(v) for v in point]) for point in (before, after))
+    for row in range(len(blocks.rows)):
+        mine = np.array([o.row == row for o in blocks.orbits])
+        if np.sum((counts * x * y)[mine]) < np.sum((counts * x * x)[mine]) / 4:
+            return False
+    return True
 
 
 def component_eigenvalues(

@@ -15,7 +15,7 @@ import numpy as np
 
 from shallows.solve.relations import closed_form
 from shallows.symmetry import Blocks, ReducedLoss, Representation, components
-from shallows.symmetry.arithmetic import Number
+from shallows.symmetry.arithmetic import AbstractArithmetic, Number
 from shallows.symmetry.laurent import Laurent, LostDigitsError, PowerSeries, UnknownTermsError
 
 
@@ -84,7 +84,7 @@ class _Branch:
 
 
 # Blocks of sizes that depend on k, and weights near the branch, both in series.
-Family = Callable[[Number, PowerSeries], tuple[Blocks, Sequence[Number]]]
+Family = Callable[[Number, AbstractArithmetic], tuple[Blocks, Sequence[Number]]]
 
 
 def branch_series(

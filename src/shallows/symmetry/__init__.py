@@ -12,6 +12,7 @@ and teachers come as a `Network` or as arrays, and all is computed in NumPy.
 """
 
 from shallows.symmetry.arithmetic import AbstractArithmetic, Balls, Floats
+from shallows.symmetry.block_isotropy import block_isotropy
 from shallows.symmetry.blocks import Blocks, Orbit, Split, Teacher, orthonormal_teacher
 from shallows.symmetry.canonical import (
     Canonical,
@@ -26,7 +27,9 @@ from shallows.symmetry.spectrum import (
     Component,
     Eigenvalue,
     Representation,
+    component,
     components,
+    fixed_dimension,
     spectrum,
 )
 
@@ -48,9 +51,12 @@ __all__ = [
     "Split",
     "Teacher",
     "UnknownTermsError",
+    "block_isotropy",
     "canonical",
+    "component",
     "components",
     "distance_up_to_relabelling",
+    "fixed_dimension",
     "flipped_neurons",
     "isotropy",
     "orthonormal_teacher",

@@ -172,24 +172,32 @@ class Blocks:
 
         Places that become fixed are the last ones; a remainder of size 0 vanishes.
         """
-        sizes, single = list(self.sizes), list(self.is_single)
-        # The parts of each factor, with the number that their places get in `Split`.
-        parts = {f: [(f, 0)] for f in range(len(sizes))}
         for f, j in singles.items():
-            rest = self.sizes[f] - j
-            if isinstance(rest, numbers.Real) and rest < 0:
+            if isinstance(self.sizes[f], numbers.Real) and self.sizes[f] < j:
                 raise ValueError(
                     f"A block of size {self.sizes[f]} has no {j} places to fix. Take a larger one."
                 )
-            fixed = [(len(sizes) + i, i + 1) for i in range(j)]
-            parts[f] = fixed if bool(rest == 0) else [(f, 0), *fixed]
+        return self.cut({f: (self.sizes[f] - j, *(1,) * j) for f, j in singles.items()})
+
+    def cut(self, parts: Mapping[int, Numbers]) -> "Split":
+        """The blocks of S_{p_0} × … × S_{p_r} in place of S_n, for each factor and the sizes p.
+
+        A first part of size 0 vanishes. The sizes are taken at their word: they should add up to
+        n.
+        """
+        sizes, single = list(self.sizes), list(self.is_single)
+        # The parts of each factor, with the number that their places get in `Split`.
+        numbered = {f: [(f, 0)] for f in range(len(sizes))}
+        for f, (first, *others) in parts.items():
+            more = [(len(sizes) + i, i + 1) for i in range(len(others))]
+            numbered[f] = more if bool(first == 0) else [(f, 0), *more]
             # A factor that is used up keeps its number and moves nothing.
-            sizes[f] = 1 if bool(rest == 0) else rest
+            sizes[f] = 1 if bool(first == 0) else first
             single[f] = bool(sizes[f] == 1)
-            sizes += [1] * j
-            single += [True] * j
-        rows = [(b, *part) for b, f in enumerate(self.rows) for part in parts[f]]
-        columns = [(b, *part) for b, f in enumerate(self.columns) for part in parts[f]]
+            sizes += others
+            single += [bool(n == 1) for n in others]
+        rows = [(b, *part) for b, f in enumerate(self.rows) for part in numbered[f]]
+        columns = [(b, *part) for b, f in enumerate(self.columns) for part in numbered[f]]
         fine = Blocks(
             tuple(sizes),
             tuple(f for _, f, _ in rows),
@@ -241,7 +249,7 @@ class Split:
     coarse: np.ndarray
     """The coarser orbit of each orbit: `point[coarse]` is the same matrix."""
     places: tuple[tuple[int, int], ...]
-    """Of each orbit, the places of its rows and columns: 1, 2, … where fixed by the split, or 0."""
+    """Of each orbit, the parts of its rows and columns: 1, 2, … for those split off, or 0."""
     rows: tuple[int, ...]
     """The coarser row block of each row block."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
@@ -248,6 +248,14 @@ def flipped_neurons(
     **Source.** The families A, I and II have k, k − 1 and 1 (facts of Arjevani and Field,
     2107.10370, computed anew).
     """
+    return int(is_flipped(inner, teacher_inner).sum())
+
+
+def is_flipped(
+    inner: Network | Float[np.ndarray, "k d"],
+    teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
+) -> Bool[np.ndarray, " k"]:
+    """Which student neurons those are; see `flipped_neurons`."""
     checked = configuration(inner, teacher_inner, None, None)
     overlaps = checked.overlaps
     lengths = np.linalg.norm(checked.inner, axis=1)[:, None]
@@ -255,4 +263,6 @@ def flipped_neurons(
         lengths = lengths * np.linalg.norm(checked.teacher, axis=1)[None, :]
     cosines = np.divide(overlaps, lengths, out=np.zeros_like(overlaps), where=lengths > 0)
     row, column = linear_sum_assignment(np.abs(cosines), maximize=True)
-    return int((cosines[row, column] < 0).sum())
+    flags = np.zeros(len(overlaps), dtype=bool)
+    flags[row] = cosines[row, column] < 0
+    return flags

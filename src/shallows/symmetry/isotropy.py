@@ -96,12 +96,12 @@ def isotropy_of_graph(
     graph: ColouredGraph, configuration: Configuration, tolerance: float
 ) -> Isotropy:
     """Name the group of a configuration whose graph at this tolerance is at hand."""
-    factors = _factors(graph)
-    is_product = graph.order == prod(factorial(p) for p, _, _ in factors.elements())
+    factors = factors_of(graph)
+    is_product = graph.order == prod(factorial(round(p)) for p, _, _ in factors.elements())
     k = graph.k
     gap = _deciding_gap(graph, configuration, tolerance)
     return Isotropy(
-        name=_name(factors) if is_product else f"non-product of order {_written(graph.order)}",
+        name=name_of(factors) if is_product else f"non-product of order {written(graph.order)}",
         order=graph.order,
         generators=tuple(
             (tuple(g[:k].tolist()), tuple((g[k:] - k).tolist())) for g in graph.generators
@@ -115,11 +115,19 @@ def isotropy_of_graph(
     )
 
 
-def _factors(graph: ColouredGraph) -> Counter[tuple[int, int, int]]:
+def number(x: float) -> int | float:
+    """As an integer, if it is one up to rounding."""
+    return round(x) if abs(x - round(x)) < 1e-9 * max(x, 1.0) else x
+
+
+def factors_of(
+    graph: ColouredGraph, weights: np.ndarray | None = None
+) -> Counter[tuple[int | float, int, int]]:
     """Sizes p of linked orbits, with how many of them are of students and of teachers.
 
-    Two orbits are linked if some class is a bijection between them. The group then acts on
-    linked orbits as on one, so its order is at most ∏ p!, with equality exactly for a product.
+    With `weights` a vertex stands for so many. Two orbits are linked if some class is a bijection
+    between them. The group then acts on linked orbits as on one, so its order is at most ∏ p!,
+    with equality exactly for a product.
     """
     orbits, sizes = graph.orbits, np.bincount(graph.orbits)
     u, v = np.nonzero(graph.pairing & (sizes[orbits] > 1)[:, None])
@@ -129,12 +137,13 @@ def _factors(graph: ColouredGraph) -> Counter[tuple[int, int, int]]:
     is_teacher[orbits[graph.k :]] = True
     students = np.bincount(component[~is_teacher], minlength=count)
     teachers = np.bincount(component[is_teacher], minlength=count)
-    p = np.zeros(count, dtype=np.int64)
-    p[component] = sizes
-    return Counter(zip(p.tolist(), students.tolist(), teachers.tolist(), strict=True))
+    p = np.zeros(count)
+    p[component] = np.bincount(orbits, weights)
+    named = map(number, p.tolist())
+    return Counter(zip(named, students.tolist(), teachers.tolist(), strict=True))
 
 
-def _name(factors: Counter[tuple[int, int, int]]) -> str:
+def name_of(factors: Counter[tuple[int | float, int, int]]) -> str:
     """Name a product; see `Isotropy`."""
     fixed, free_inputs = factors[1, 1, 0], factors[1, 0, 1]
     moved = sorted((f for f in factors.elements() if f[0] > 1), reverse=True)
@@ -167,7 +176,8 @@ def _powers(factors: list[str]) -> list[str]:
     return written
 
 
-def _written(order: int) -> str:
+def written(order: int) -> str:
+    """The order of a group, to four digits if it is large."""
     return str(order) if order < 10**12 else f"{Decimal(order):.3e}".replace("e+", "e")
 
 

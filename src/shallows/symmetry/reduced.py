@@ -12,7 +12,7 @@ how things behave as k → ∞.
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -59,8 +59,15 @@ class ReducedLoss:
 
     def split(self, singles: Mapping[int, int]) -> tuple["ReducedLoss", Split]:
         """The same loss on finer blocks; see `Blocks.split`."""
-        theirs = dataclasses.replace(self.blocks, rows=self.teacher.rows).split(singles)
-        ours = self.blocks.split(singles)
+        return self._on(lambda blocks: blocks.split(singles))
+
+    def cut(self, parts: Mapping[int, Numbers]) -> tuple["ReducedLoss", Split]:
+        """The same loss on finer blocks; see `Blocks.cut`."""
+        return self._on(lambda blocks: blocks.cut(parts))
+
+    def _on(self, finer: Callable[[Blocks], Split]) -> tuple["ReducedLoss", Split]:
+        theirs = finer(dataclasses.replace(self.blocks, rows=self.teacher.rows))
+        ours = finer(self.blocks)
         heads = self.teacher.heads
         teacher = Teacher(
             theirs.blocks.rows,

@@ -12,7 +12,8 @@ the finer blocks, applied to such vectors, gives all eigenvalues.
 import dataclasses
 import enum
 import itertools
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -46,6 +47,21 @@ class Component:
     """That basis, a row for each copy, in the coordinates of `blocks`."""
     blocks: Blocks
     """The finer blocks in which the vectors are constant on orbits."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """The same as a `Component` in vectors that are orthogonal and have no roots in them.
+
+    For numbers that are closed under the operations of a field, and not under square roots.
+    """
+
+    representation: Representation
+    factors: tuple[int, ...]
+    matrix: np.ndarray
+    """The Hessian between the vectors."""
+    squares: tuple[Number, ...]
+    """Of the lengths of the vectors."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +106,22 @@ def components(
     **Source.** For ΔS_k and ΔS_{k−1}: Arjevani & Field (2020), 2008.01805.
     """
     o = Floats() if numbers is None else numbers
-    return tuple(_made(loss, o.numbers(point), o))
+    return tuple(part.component() for part in _made(loss, o.numbers(point), o))
 
 
-def _made(loss: ReducedLoss, point, o: AbstractArithmetic) -> Iterator[Component]:
+def forms(
+    loss: ReducedLoss, point: Numbers, numbers: AbstractArithmetic | None = None
+) -> tuple[Form, ...]:
+    """The isotypic components as quadratic forms, without the roots of an orthonormal basis.
+
+    With D the diagonal of `squares` the eigenvalues λ are those of det(`matrix` − λ D) = 0. See
+    `components` for the rest.
+    """
+    o = Floats() if numbers is None else numbers
+    return tuple(part.form() for part in _made(loss, o.numbers(point), o))
+
+
+def _made(loss: ReducedLoss, point, o: AbstractArithmetic) -> Iterator["_Part"]:
     blocks = loss.blocks
     size = o.numbers(blocks.sizes)
     moved = [f for f in range(len(size)) if not blocks.is_single[f]]
@@ -130,8 +158,87 @@ def _made(loss: ReducedLoss, point, o: AbstractArithmetic) -> Iterator[Component
         yield made(Representation.product, (f, g), dimension, _product(f, n, g, m))
 
 
-# A pattern says what value a vector has at an entry, from the places of its row and column
-# (0 where not fixed) and whether it is on the diagonal of its blocks.
+def fixed_dimension(representation: Representation, *parts: Numbers) -> int:
+    r"""The dimension of the vectors that $S_{p_0} \times \dots \times S_{p_r}$ fixes.
+
+    `parts` are the sizes p into which the representation's block is cut, or each of its two.
+    With r parts of which s have more than one place it is 1 (trivial), r − 1 (standard), (r − 1)(r
+    − 2)/2 (exterior) and r(r − 3)/2 + s (two-row, from four places on): Young's rule. For a
+    product of standard representations the dimensions multiply.
+    """
+    if representation is Representation.product:
+        return math.prod(len(each) - 1 for each in parts)
+    several = len(parts[0]) if parts else 1
+    large = sum(1 for p in parts[0] if float(p) > 1) if parts else 1
+    return {
+        Representation.trivial: 1,
+        Representation.standard: several - 1,
+        Representation.exterior: (several - 1) * (several - 2) // 2,
+        Representation.two_row: several * (several - 3) // 2 + large,
+    }[representation]
+
+
+def component(
+    loss: ReducedLoss,
+    point: Numbers,
+    representation: Representation,
+    parts: Mapping[int, Numbers],
+    numbers: AbstractArithmetic | None = None,
+) -> Component:
+    """One component, by vectors that are fixed by the group of these parts of its factors.
+
+    Which vectors: up to a factor there is one in each copy, for two parts (p_0, p_1) in the
+    standard and the two-row representation, two parts of each factor in a product, and three
+    in the exterior square. `components` takes the smallest parts; the Hessian between copies is
+    the same for all.
+
+    **Raises.** `ValueError` for parts that fix no vector, or more than one.
+    """
+    o = Floats() if numbers is None else numbers
+    factors = tuple(parts)
+    wanted = {Representation.trivial: 0, Representation.product: 2}.get(representation, 1)
+    pieces = {Representation.exterior: 3}.get(representation, 2)
+    if (
+        len(parts) != wanted
+        or any(len(p) != pieces for p in parts.values())
+        or (parts and fixed_dimension(representation, *parts.values()) != 1)
+    ):
+        raise ValueError(
+            f"A vector of the {representation.value} representation is singled out by {wanted} "
+            f"block(s) cut in {pieces}, but the parts are {dict(parts)}. Use (n − p, p) for "
+            f"standard, the same with 2 ≤ p ≤ n − 2 for two-row, (n − p − q, p, q) for exterior."
+        )
+    for f, each in parts.items():
+        if abs(float(sum(each)) - float(loss.blocks.sizes[f])) > 1e-9 * float(loss.blocks.sizes[f]):
+            raise ValueError(
+                f"The parts of a block of {loss.blocks.sizes[f]} places add up to "
+                f"{loss.blocks.sizes[f]}, but {'+'.join(map(str, each))} were given."
+            )
+    fine, split = loss.cut(parts)
+    given = o.numbers(point)
+    made = _Maker(fine, split, fine.hessian(given[split.coarse], o), loss.blocks, o)
+    sizes = o.numbers(loss.blocks.sizes)
+    n = [sizes[f] for f in factors]
+    p = [o.numbers(list(parts[f])) for f in factors]
+    if representation is Representation.trivial:
+        return made(representation, factors, 1, _trivial).component()
+    exact = [loss.blocks.sizes[f] for f in factors]
+    if representation is Representation.product:
+        (f, g), dimension = factors, (exact[0] - 1) * (exact[1] - 1)
+        patterns = _product(f, n[0], g, n[1], p[0][1], p[1][1])
+    elif representation is Representation.standard:
+        dimension, patterns = exact[0] - 1, _standard(factors[0], n[0], p[0][1])
+    elif representation is Representation.exterior:
+        dimension = _half((exact[0] - 1) * (exact[0] - 2))
+        patterns = _only(factors[0], _exterior(n[0], p[0][1], p[0][2]))
+    else:
+        dimension = _half(exact[0] * (exact[0] - 3))
+        patterns = _only(factors[0], _two_row(n[0], p[0][1]))
+    return made(representation, factors, dimension, patterns).component()
+
+
+# A pattern says what value a vector has at an entry, from the parts of its row and column
+# (0 where not split off) and whether it is on the diagonal of its blocks.
 Pattern = Callable[[int, int, bool | None], Number]
 Patterns = Callable[[int, int], list[Pattern]]
 
@@ -141,14 +248,14 @@ def _trivial(row: int, column: int) -> list[Pattern]:
     return [on, off] if row == column else [lambda i, j, diagonal: 1]
 
 
-def _mean_free(n, place):
-    """The vector of Rⁿ that is 1 at the fixed place, with mean zero."""
-    return 1 if place == 1 else -1 / (n - 1)
+def _mean_free(n, part, p=1):
+    """The vector of Rⁿ that is 1 on part 1, of p places, with mean zero."""
+    return 1 if part == 1 else -p / (n - p)
 
 
-def _standard(f, n) -> Patterns:
-    def a(place):
-        return _mean_free(n, place)
+def _standard(f, n, p=1) -> Patterns:
+    def a(part):
+        return _mean_free(n, part, p)
 
     def patterns(row, column):
         if row == column == f:
@@ -166,10 +273,10 @@ def _standard(f, n) -> Patterns:
     return patterns
 
 
-def _exterior(n) -> Pattern:
-    """The antisymmetric matrix with 1 at (1, 2) whose rows have mean zero."""
-    small = 1 / (n - 2)
-    upper = {(1, 2): 1, (1, 0): -small, (0, 2): -small}
+def _exterior(n, p=1, q=1) -> Pattern:
+    """The antisymmetric matrix, constant between three parts, with 1 at (1, 2) and row sums 0."""
+    rest = n - p - q
+    upper = {(1, 2): 1, (1, 0): -q / rest, (0, 2): -p / rest}
 
     def pattern(i, j, diagonal):
         return upper.get((i, j), 0) - upper.get((j, i), 0)
@@ -177,14 +284,14 @@ def _exterior(n) -> Pattern:
     return pattern
 
 
-def _two_row(n) -> Pattern:
-    """The symmetric matrix with zero diagonal and 1 at (1, 2) whose rows have mean zero."""
-    small = 1 / (n - 2)
+def _two_row(n, p=2) -> Pattern:
+    """The symmetric matrix with zero diagonal and row sums, and 1 among the p places off part 0."""
+    across = -(p - 1) / (n - p)
 
     def pattern(i, j, diagonal):
         if diagonal:
             return 0
-        return {2: 1, 1: -small, 0: 2 * small / (n - 3)}[bool(i) + bool(j)]
+        return {2: 1, 1: across, 0: -across * p / (n - p - 1)}[bool(i) + bool(j)]
 
     return pattern
 
@@ -197,12 +304,12 @@ def _only(f, pattern) -> Patterns:
     return lambda row, column: [pattern] if row == column == f else []
 
 
-def _product(f, n, g, m) -> Patterns:
+def _product(f, n, g, m, p=1, q=1) -> Patterns:
     def patterns(row, column):
         if (row, column) == (f, g):
-            return [lambda i, j, diagonal: _mean_free(n, i) * _mean_free(m, j)]
+            return [lambda i, j, diagonal: _mean_free(n, i, p) * _mean_free(m, j, q)]
         if (row, column) == (g, f):
-            return [lambda i, j, diagonal: _mean_free(m, i) * _mean_free(n, j)]
+            return [lambda i, j, diagonal: _mean_free(m, i, q) * _mean_free(n, j, p)]
         return []
 
     return patterns
@@ -218,10 +325,10 @@ class _Maker:
     coarse: Blocks
     numbers: AbstractArithmetic
 
-    def __call__(self, representation, factors, dimension, patterns: Patterns) -> Component:
+    def __call__(self, representation, factors, dimension, patterns: Patterns) -> "_Part":
         o = self.numbers
         metric = o.numbers(self.fine.blocks.counts)
-        vectors = []
+        vectors, squares = [], []
         for (r, f), (c, g) in itertools.product(
             enumerate(self.coarse.rows), enumerate(self.coarse.columns)
         ):
@@ -236,7 +343,33 @@ class _Maker:
                 )
                 square = np.sum(metric * vector * vector)
                 if square > 0:  # for n = 2 some patterns vanish
-                    vectors.append(vector / o.sqrt(square))
-        basis = np.array(vectors).reshape(-1, len(metric))
-        matrix = basis @ self.hessian @ basis.T
-        return Component(representation, factors, dimension, matrix, basis, self.fine.blocks)
+                    vectors.append(vector)
+                    squares.append(square)
+        return _Part(self, representation, factors, dimension, vectors, squares)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Vectors of a component, of any length."""
+
+    maker: _Maker
+    representation: Representation
+    factors: tuple[int, ...]
+    dimension: Number
+    vectors: list[np.ndarray]
+    squares: list[Number]
+
+    def component(self) -> Component:
+        o = self.maker.numbers
+        basis = [v / o.sqrt(x) for v, x in zip(self.vectors, self.squares, strict=True)]
+        table, matrix = self._on(basis)
+        blocks = self.maker.fine.blocks
+        return Component(self.representation, self.factors, self.dimension, matrix, table, blocks)
+
+    def form(self) -> Form:
+        _, matrix = self._on(self.vectors)
+        return Form(self.representation, self.factors, matrix, tuple(self.squares))
+
+    def _on(self, basis: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        table = np.array(basis).reshape(-1, len(self.maker.hessian))
+        return table, table @ self.maker.hessian @ table.T
