@@ -1,5 +1,6 @@
 """The tables of the terminal, at one hundred columns."""
 
+import dataclasses
 import io
 
 import pytest
@@ -13,7 +14,9 @@ from catalogues import (
 )
 from rich.console import Console
 
-from shallows.report import families_table, sizes_table
+from shallows.atlas.catalogue import Proof
+from shallows.certify.verdict import Verdict
+from shallows.report import families_table, proofs_table, sizes_table
 
 
 def printed(table, width=100) -> str:
@@ -55,6 +58,30 @@ def test_square_brackets_in_a_name_are_not_markup():
         line[:20].strip() for line in printed(families_table(many_families())).split("\n")
     )
     assert "<script>alert('x')</script>" in folded
+
+
+def test_proofs_fit_and_say_why_nothing_is_proved():
+    loss, least = ("-0.018702194585606972", "0.018702194585606973"), ("0.031", "0.032")
+    document = object()
+    proofs = [
+        Proof(Verdict.PROVED, None, ("0", "0"), None, "It is the teacher."),
+        Proof(Verdict.PROVED, 1234, loss, least, "It is a saddle.", document),
+        Proof(Verdict.UNDECIDED, None, None, None, "Nothing was proved: [bold] neurons meet."),
+    ]
+    found = reference_census()
+    families = [
+        dataclasses.replace(family, proof=proof)
+        for family, proof in zip(found.families, proofs, strict=True)
+    ]
+    text = printed(proofs_table(dataclasses.replace(found, families=tuple(families))))
+    assert max(map(len, text.splitlines())) <= 100
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "global PROVED global minimum 0 0" in lines
+    assert f"II PROVED saddle of index 1234 {loss[0]} {loss[1]}" in lines
+    assert "flipped:2 UNDECIDED nothing – –" in lines
+    assert "flipped:2: Nothing was proved: [bold] neurons meet." in text
+    assert Proof(Verdict.PROVED, 0, loss, least, "", document).words == "minimum"
+    assert Proof(Verdict.PROVED, None, loss, least, "", document).words == "critical point"
 
 
 def test_sizes_fit_and_are_in_order():

@@ -36,6 +36,48 @@ class Curve:
 
 
 @dataclasses.dataclass(frozen=True)
+class Proof:
+    """What was proved of a family: `certified_census` adds it."""
+
+    verdict: enum.Enum
+    """A `shallows.certify.Verdict`, which is not imported here: a reader of a report, who needs
+    only these nouns, would pay for JAX."""
+    index: int | None
+    """How many Hessian eigenvalues are negative; None if that was not proved."""
+    loss: tuple[str, str] | None
+    """Decimal strings between which the loss lies."""
+    smallest_eigenvalue: tuple[str, str] | None
+    statement: str
+    """What was proved, or why nothing was."""
+    certificate: Any = None
+    """With all that is needed to check it: a `Certificate`, a `PointCertificate`, or None."""
+    file: str | None = None
+    """Where it was written."""
+
+    @property
+    def words(self) -> str:
+        """`minimum`, `saddle of index 6`, `global minimum`, or what is open."""
+        if self.verdict.value != "PROVED":
+            return "nothing"
+        if self.certificate is None:
+            return "global minimum"
+        return {None: "critical point", 0: "minimum"}.get(
+            self.index, f"saddle of index {self.index}"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """The keys that a family has in the document if it was certified."""
+        return {
+            "verdict": self.verdict.value,
+            "index": self.index,
+            "loss_enclosure": self.loss,
+            "smallest_eigenvalue_enclosure": self.smallest_eigenvalue,
+            "statement": self.statement,
+            "certificate": self.file,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
 class Family:
     """A critical point up to relabelling, and how often training found it."""
 
@@ -65,6 +107,8 @@ class Family:
     """The number of that start."""
     spread: float
     """Largest distance of a member to the representative, after relabelling."""
+    proof: Proof | None = None
+    """What was proved of it; None if that was not asked."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +153,7 @@ class Census:
                     "weights": family.weights.tolist(),
                     "outer": family.outer.tolist(),
                     "spectrum": [dataclasses.asdict(level) for level in family.spectrum],
+                    **({} if family.proof is None else family.proof.as_json()),
                 }
                 for family in self.families
             ],

@@ -115,7 +115,7 @@ def census(
         "init": float(scale),
         "seed": int(seed),
     }
-    problem = {**question, "digest": _digest(loss)}
+    problem = {**question, "digest": digest(loss)}
     size = 100 if k * loss.law.inputs <= 2500 else 20
     catalogue = _Catalogue(loss)
     done = reused = damaged = 0
@@ -493,7 +493,7 @@ def _method_words(method: AbstractMethod) -> str:
     return f"{type(method).__name__}({fields})"
 
 
-def _digest(loss: SquaredLoss) -> str:
+def digest(loss: SquaredLoss) -> str:
     """Identifies the numbers behind the words: teacher, law and what is trained."""
     sha = hashlib.sha256(f"{type(loss.law).__name__} {type(loss.trained).__name__}".encode())
     # The constant tells a sphere from a ball; it is no array.

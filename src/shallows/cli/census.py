@@ -1,6 +1,8 @@
 """The census: which critical points training finds, and how often."""
 
+import dataclasses
 import enum
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -12,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import shallows
-from shallows.cli.door import app, complain, print_json, say, show, sizes_in
+from shallows.cli.door import app, bar, complain, print_json, say, show, sizes_in, write_json
 
 if TYPE_CHECKING:
     from shallows.atlas import Census
+    from shallows.lab import AbstractPlace, Store
     from shallows.landscape import SquaredLoss
     from shallows.model import AbstractLaw
     from shallows.solve import AbstractMethod
@@ -89,6 +92,10 @@ def census(
         Path, typer.Option("--out", help="Folder of the store, report and figures.")
     ] = Path("census"),
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    certify: Annotated[
+        bool,
+        typer.Option("--certify", help="Prove what each family is, and write certificates."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train from many random starts: which critical points are found, and how often.
@@ -96,7 +103,9 @@ def census(
     Every start is followed to a gradient norm of 1e-12. End points that are relabellings of one
     another are one family; the table gives its isotropy group, how often it was found, its loss
     and its smallest Hessian eigenvalue. Interrupt it when you like: the same command goes on
-    where it stopped, and a larger `--starts` reuses what is there.
+    where it stopped, and a larger `--starts` reuses what is there. With `--certify` it is proved,
+    family by family, that there is a critical point, what its loss is, and how many Hessian
+    eigenvalues are negative; `shallows verify` checks the certificates again.
     """
     sizes = [None] if neurons_of_teacher is None else sizes_in(neurons_of_teacher, _LARGEST, _SIZES)
     given = (inputs, neurons, teacher, law) != (None, None, "orthonormal", "gaussian")
@@ -121,6 +130,10 @@ def census(
     # One problem at a time is in memory; the first is made before anything is written.
     loss = _problem(sizes[0], inputs, teacher, law, trained)
     method = _method(optimiser, step, loss)
+    if certify:
+        from shallows.atlas.certification import refuse_uncertifiable
+
+        refuse_uncertifiable(loss)
     store = Store(out)
     command = shlex.join(["shallows", *sys.argv[1:]])
 
@@ -130,20 +143,19 @@ def census(
             loss = _problem(size, inputs, teacher, law, trained)
         k = loss.teacher.neurons if neurons is None else neurons
         with _bar(f"k = {k}", starts) as pulse:
-            found.append(
-                shallows.census(
-                    loss,
-                    starts,
-                    method,
-                    neurons=k,
-                    init=init,
-                    seed=seed,
-                    store=store,
-                    on=place,
-                    progress=pulse,
-                    curves=len(sizes) == 1,
-                )
+            made = shallows.census(
+                loss,
+                starts,
+                method,
+                neurons=k,
+                init=init,
+                seed=seed,
+                store=store,
+                on=place,
+                progress=pulse,
+                curves=len(sizes) == 1,
             )
+        found.append(_certified(made, loss, store, place, out) if certify else made)
     if len(found) == 1:
         _publish_one(found[0], out, command, as_json)
     else:
@@ -152,8 +164,35 @@ def census(
         complain("No start settled; the outcomes above say why and what to do.", 1)
 
 
+def _certified(
+    census: "Census", loss: "SquaredLoss", store: "Store", place: "AbstractPlace", out: Path
+) -> "Census":
+    """The census with proofs, and its certificates in the folder."""
+    from shallows.atlas.certification import certified_census
+
+    k = census.question["neurons"]
+    with bar(f"proving, k = {k}", len(census.families)) as step:
+        proved = certified_census(census, loss, store=store, on=place, step=step)
+    families = []
+    for rank, family in enumerate(proved.families, 1):
+        proof = family.proof
+        if proof is not None and proof.certificate is not None:
+            name = re.sub(r"[^A-Za-z0-9]+", "-", family.name).strip("-")
+            path = out / "certificates" / f"k{k:03d}-{rank:02d}-{name[:40]}.json"
+            write_json(path, proof.certificate.as_json())
+            family = dataclasses.replace(family, proof=dataclasses.replace(proof, file=str(path)))
+        families.append(family)
+    return dataclasses.replace(proved, families=tuple(families))
+
+
 def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> None:
-    from shallows.report import census_figure, families_table, save_figure, write_report
+    from shallows.report import (
+        census_figure,
+        families_table,
+        proofs_table,
+        save_figure,
+        write_report,
+    )
 
     page = write_report(census, out / "report.html", command=command, store=str(out))
     pictures = save_figure(census_figure(census), out / "census")
@@ -161,6 +200,8 @@ def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> No
         print_json(census.as_json())
         return
     show(families_table(census))
+    if any(family.proof is not None for family in census.families):
+        show(proofs_table(census))
     for outcome, count in census.unsettled.items():
         say(f"ended as {outcome}: {count}. {_advice(outcome)}")
     say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
@@ -201,7 +242,7 @@ def _problem(
     given: AbstractLaw | None = None if law in named else _law(Path(law))
     target: Network | None = None
     if teacher != "orthonormal":
-        arrays = _arrays(Path(teacher), "teacher", {"inner"}, {"outer"})
+        arrays = npz_arrays(Path(teacher), "teacher", {"inner"}, {"outer"})
         target = Network(arrays["inner"], arrays.get("outer"))
         if k is not None and k != target.neurons:
             raise ValueError(
@@ -229,7 +270,7 @@ def _problem(
 def _law(path: Path) -> "AbstractLaw":
     from shallows.model import Gaussian, Sample
 
-    arrays = _arrays(path, "law", set(), {"inputs", "weights", "covariance"})
+    arrays = npz_arrays(path, "law", set(), {"inputs", "weights", "covariance"})
     if ("inputs" in arrays) == ("covariance" in arrays):
         raise ValueError(
             f"{path} must hold either `inputs` (a data set, one row a point) or `covariance`, but "
@@ -245,7 +286,8 @@ def _law(path: Path) -> "AbstractLaw":
     return Sample(arrays["inputs"], arrays.get("weights"))
 
 
-def _arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
+def npz_arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
+    """The arrays of an npz file, which must have those needed and may have those allowed."""
     import numpy as np
 
     try:

@@ -74,6 +74,7 @@ def write_report(
         open=OPEN,
         plots=share_plots,
         has_global=words.global_share(census).count > 0,
+        proved=any(family.proof is not None for family in census.families),
         command=command,
         store=store if store is not None else census.provenance.get("store"),
         facts=_facts({"question": census.question, "provenance": census.provenance}),

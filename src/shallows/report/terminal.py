@@ -50,6 +50,27 @@ def families_table(census: Census) -> Table:
     return table
 
 
+def proofs_table(census: Census) -> Table:
+    """What was proved of each family, and below why nothing was where that is so."""
+    open_ = [
+        f"{shortened(family.name, 40)}: {family.proof.statement}"
+        for family in census.families
+        if family.proof is not None and family.proof.words == "nothing"
+    ]
+    table = _table("Proofs", "\n".join(open_) or None)
+    table.add_column("name", overflow="fold")
+    for heading in ("verdict", "proved to be", "loss between", "and"):
+        table.add_column(heading, no_wrap=True)
+    for family in census.families:
+        proof = family.proof
+        if proof is None:
+            continue
+        loss = proof.loss or ("–", "–")
+        cells = [shortened(family.name, 40), proof.verdict.value, proof.words, *loss]
+        table.add_row(*map(Text, cells))
+    return table
+
+
 def sizes_table(censuses: Sequence[Census]) -> Table:
     """One row per number of student neurons: what was found there, and how well it settled."""
     found = sizes.ordered(censuses)
