@@ -22,7 +22,7 @@ from shallows.certify._models import Model, Models
 from shallows.certify.certificate import digest
 from shallows.certify.interval import IntervalCertificate, certify_interval, interval_words
 from shallows.certify.threshold import Jet, certify_threshold
-from shallows.certify.verify_interval import _Loss, verify_interval
+from shallows.certify.verify_interval import Loss, verify_interval
 from shallows.cli import certify as commands
 from shallows.symmetry import Balls, Blocks, ReducedLoss, components
 
@@ -163,7 +163,7 @@ def test_a_start_that_is_elsewhere_proves_nothing_about_minima():
 
 @pytest.mark.parametrize("part", ["angle", "sqrt", "seen", "matrices"])
 def test_a_sign_error_in_what_is_verified_shows(certificate, monkeypatch, part):
-    place = Model if part in ("angle", "sqrt") else _Loss
+    place = Model if part in ("angle", "sqrt") else Loss
     right = getattr(place, part)
 
     def wrong(self, *arguments):
@@ -281,8 +281,8 @@ def test_the_threshold_of_the_second_type_is_enclosed():
     assert "negative below and positive above" in found.statement
     elsewhere = certify_threshold(second_type, 5.6)
     assert elsewhere.verdict is Verdict.UNDECIDED
-    with pytest.raises(ValueError, match="threshold of 'A' was not proved"):
-        certified_threshold("A")
+    with pytest.raises(ValueError, match="threshold of 'flipped:2' was not proved"):
+        certified_threshold("flipped:2")
 
 
 def test_jets_are_derivatives():

@@ -7,12 +7,15 @@ import typer
 from typer.testing import CliRunner
 
 from shallows.atlas.families import compared
+from shallows.cli import certify as proof_commands
 from shallows.cli import families as family_commands
 from shallows.report.comparison import comparison_figure, comparison_plot, comparison_table
 
 app = typer.Typer()
 for command in (family_commands.family, family_commands.threshold, family_commands.compare):
     app.command()(command)
+for proof_command in (proof_commands.certify, proof_commands.verify):
+    app.command()(proof_command)
 
 
 def run(*words):
@@ -123,3 +126,34 @@ def test_ranges_are_thinned_evenly_in_their_logarithm():
     assert 25 <= len(sizes) <= 32
     assert family_commands.chosen_sizes("6:10") == [6, 7, 8, 9, 10]
     assert family_commands.chosen_sizes("20") == [20]
+
+
+def test_thresholds_are_proved_and_verified(tmp_path):
+    out = tmp_path / "threshold.json"
+    found = json.loads(run("threshold", "A", "--certify", "--out", out, "--json"))
+    assert found["verdict"] == "PROVED"
+    assert found["component"] == "exterior"
+    assert float(found["lower"]) < 5.7638127349195711 < float(found["upper"])
+    checked = json.loads(run("verify", out, "--json"))
+    assert (checked["verdict"], checked["reason"]) == ("PROVED", "")
+    assert checked["statement"] == found["statement"]
+    for option in ("--out", "--to"):
+        with pytest.raises(ValueError, match=f"`{option}` belongs to a proof"):
+            run("threshold", "A", option, "7")
+
+
+def test_extra_neurons_are_proved_and_verified(tmp_path):
+    out = tmp_path / "split.json"
+    found = json.loads(run("certify", "A", "-k", 6, "--extra", 1, "--out", out, "--json"))
+    assert found["verdict"] == "PROVED"
+    assert float(found["separations"][0]["descent"]["quotient"][1]) < 0
+    checked = json.loads(run("verify", out, "--json"))
+    assert (checked["verdict"], checked["reason"]) == ("PROVED", "")
+    assert "PROVED: Let 6 students" in run("certify", "A", "-k", 6, "--extra", 2)
+    for words, text in (
+        (("--how", 1), "`--how 1` chooses among what extra neurons make"),
+        (("--extra", -1), "`--extra` must not be negative"),
+        (("--extra", 1, "--how", 7), "has 3 continuations with 1 more neurons"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            run("certify", "A", "-k", 6, *words)

@@ -1,10 +1,9 @@
 r"""Named families as power series in $k^{-1/2}$."""
 
 from shallows.atlas.families import Sheet, sheets
-from shallows.solve.series import Series, branch_series
+from shallows.solve.series import Family, Series, branch_series
 from shallows.symmetry import Blocks
-from shallows.symmetry.arithmetic import Number
-from shallows.symmetry.laurent import PowerSeries
+from shallows.symmetry.arithmetic import AbstractArithmetic, Number
 
 
 def series(name: str, terms: int, *, bits: int = 512) -> Series:
@@ -23,6 +22,17 @@ def series(name: str, terms: int, *, bits: int = 512) -> Series:
 
     **Source.** Arjevani & Field (2021), 2107.10370, for the first terms of A, I and II.
     """
+    family, few, roles = at_infinity(name)
+    return branch_series(name, family, terms, roles=roles, bits=bits, radical=few or None)
+
+
+def at_infinity(name: str) -> tuple[Family, int, tuple[str, ...]]:
+    """What is known of a family as k → ∞: blocks and leading terms of the weights at size k.
+
+    And the number of neurons whose number does not depend on k, and what the blocks are called.
+
+    **Raises.** `ValueError` for an unknown family, and for one without such a number.
+    """
     found = sheets(name)
     if not found:
         raise ValueError(
@@ -38,17 +48,10 @@ def series(name: str, terms: int, *, bits: int = 512) -> Series:
     few = round(sheet.count)
     near = _few_flipped if sheet.is_of_second_type else _few_kept
     roles = sheet.roles if sheet.is_of_second_type else tuple(reversed(sheet.roles))
-    return branch_series(
-        name,
-        lambda k, o: near(k, few, o),
-        terms,
-        roles=roles,
-        bits=bits,
-        radical=few or None,
-    )
+    return lambda k, o: near(k, few, o), few, roles
 
 
-def _few_flipped(k: Number, p: int, o: PowerSeries):
+def _few_flipped(k: Number, p: int, o: AbstractArithmetic):
     """Unflipped neurons, all but p, and p flipped ones: leading terms of the weights."""
     u = 1 / o.pi
     start = [1, -4 * p * u / (k * k), 2 / k, 4 * u / k, -1]
@@ -57,7 +60,7 @@ def _few_flipped(k: Number, p: int, o: PowerSeries):
     return Blocks((k - p, p)), [*start, between] if p > 1 else start
 
 
-def _few_kept(k: Number, q: int, o: PowerSeries):
+def _few_kept(k: Number, q: int, o: AbstractArithmetic):
     """Flipped neurons, all but q, and q unflipped ones: leading terms of the weights."""
     start = [-1 + 2 / k, 2 / k]
     if q == 0:

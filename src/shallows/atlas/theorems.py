@@ -4,19 +4,24 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
 import shallows
-from shallows.atlas.families import member, threshold
+from shallows.atlas.extra import continuations
+from shallows.atlas.families import Member, member, threshold
+from shallows.atlas.series import at_infinity
 from shallows.certify import Certificate, Check, Verdict, certify, verify
 from shallows.certify.certificate import digest, opened
+from shallows.certify.infinity import InfinityCertificate, certify_infinity
 from shallows.certify.interval import IntervalCertificate, certify_interval
+from shallows.certify.splitting import SplittingCertificate, certify_splitting
 from shallows.certify.threshold import ThresholdEnclosure, certify_threshold
 from shallows.lab import Case, Here, Processes, Result, Store, Study, sweep
 
 # Changes whenever what is proved, or how, may change.
-_VERSION = 1
+_VERSION = 2
 
 
 def certified(name: str, neurons: int, bits: int | None = None) -> Certificate:
@@ -25,6 +30,46 @@ def certified(name: str, neurons: int, bits: int | None = None) -> Certificate:
     **Raises.** `ValueError` where there is no such member, and for fewer than 53 or more than
     20,000 bits. **Cost.** About 0.1 s at any size.
     """
+    point, precision = _candidate(name, neurons, bits)
+    return certify(point.loss, point.point, bits=precision)
+
+
+def certified_wider(
+    name: str, neurons: int, extra: int, how: int | None = None, bits: int | None = None
+) -> Certificate | SplittingCertificate:
+    """What a family's member becomes with `extra` more neurons, proved.
+
+    By default that splitting any of its neurons makes a saddle, which is proved for every number of
+    extra neurons at once. With `how`, the continuation of this number (from 1) among those of
+    `continuations`: all that is new, or one block's split neurons.
+
+    **Raises.** `ValueError` where `certified` and `continuations` do, and for a number that none
+    has. **Cost.** About 0.2 s; with `how` that of `continuations`.
+    """
+    point, precision = _candidate(name, neurons, bits)
+    if extra < 1:
+        raise ValueError(f"`extra` counts neurons that are added, but is {extra}. Use 1, 2, …")
+    if how is None:
+        return certify_splitting(point.loss, point.point, bits=precision)
+    found = continuations(point, extra)
+    if not 1 <= how <= len(found):
+        raise ValueError(
+            f"`{name}` has {len(found)} continuations with {extra} more neurons at k = {neurons}, "
+            f"but `how` is {how}. They are those of `shallows family {name} -k {neurons} --extra "
+            f"{extra}`, counted from 1."
+        )
+    chosen = found[how - 1]
+    if chosen.is_gone:
+        raise ValueError(
+            f"Number {how} is no continuation, but where descent ends that leaves the family "
+            f"(loss {chosen.value:.3g}). Choose another `how`."
+        )
+    if chosen.row is None:
+        return certify(chosen.loss, chosen.point, bits=precision)
+    return certify_splitting(chosen.loss, chosen.point, bits=precision, rows=(chosen.row,))
+
+
+def _candidate(name: str, neurons: int, bits: int | None) -> tuple[Member, int]:
     precision = 192 + math.ceil(12 * math.log2(neurons)) if bits is None else bits
     if not 53 <= precision <= 20_000:
         raise ValueError(f"`bits` is {bits}, but must be from 53 to 20000. Leave it out.")
@@ -34,7 +79,7 @@ def certified(name: str, neurons: int, bits: int | None = None) -> Certificate:
             "The global minimum needs no certificate: its loss is zero, and neurons meet there, "
             "where the gradient is not differentiable twice. Choose another family, e.g. `II`."
         )
-    return certify(point.loss, point.point, bits=precision)
+    return point, precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,19 +197,58 @@ def spurious_everywhere(
     return certify_interval(_second_type, first, last, step=step, degree=_degree(last))
 
 
+def spurious_to_infinity(
+    first: str, name: str = "II", step: Callable[[float], None] = lambda share: None
+) -> InfinityCertificate:
+    """Prove for all real sizes from one on that a family's member is a spurious strict minimum.
+
+    `first` is a decimal string; `step` is told the share that is done.
+
+    **Domain.** `A`, `I` and `II`. **Raises.** `ValueError` for other families, and for a size that
+    is not above 4 (3 for `A`) and below 10¹². **Cost.** Up to a minute from k = 6 on.
+    """
+    fixed = {"A": (), "I": (1,), "II": (1,)}.get(name)
+    if fixed is None:
+        raise ValueError(
+            f"For {name!r} nothing was proved for all large sizes so far. Use `A`, `I` or `II`."
+        )
+    family, _, _ = at_infinity(name)
+    last = "1000" if Decimal(first) < 1000 else str(2 * Decimal(first))
+    return certify_infinity(
+        family,
+        lambda neurons: member(name, neurons).point,
+        first,
+        fixed=fixed,
+        last=last,
+        degree=_degree(last),
+        step=step,
+    )
+
+
 def certified_threshold(name: str, *, until: str | None = None) -> ThresholdEnclosure:
     """Where a family becomes a minimum, proved: signs on both sides, monotone between.
 
     With `until` (a decimal string) also that it is a minimum at all real sizes from there up to it.
 
-    **Domain.** `II`. **Cost.** A second; with `until`, some for each box.
+    **Domain.** `II`, `A` and `I`. **Cost.** A second; with `until`, some for each box.
     """
-    if name != "II":
+    if name not in _FIXED:
         raise ValueError(
-            f"The threshold of {name!r} was not proved so far. Use `II`, or `threshold` for a "
-            f"value in floats."
+            f"The threshold of {name!r} was not proved so far. Use `II`, `A` or `I`, or "
+            f"`threshold` for a value in floats."
         )
-    return certify_threshold(_second_type, threshold(name).neurons, until=until)
+    found = threshold(name)
+    return certify_threshold(
+        lambda neurons: member(name, neurons).point,
+        found.neurons,
+        fixed=_FIXED[name],
+        component=found.representation,
+        until=until,
+    )
+
+
+# Families whose blocks are of one size that grows and of single neurons.
+_FIXED = {"A": (), "I": (1,), "II": (1,)}
 
 
 def _second_type(neurons: float):

@@ -6,23 +6,40 @@ room does not know how a candidate was found.
 """
 
 from shallows.certify.certificate import Certificate, EigenvalueEnclosure
+from shallows.certify.infinity import InfinityCertificate, certify_infinity
 from shallows.certify.interval import IntervalCertificate, certify_interval
+from shallows.certify.point import PointCertificate, certify_point
 from shallows.certify.prove import certify
+from shallows.certify.splitting import SplittingCertificate, certify_splitting
 from shallows.certify.threshold import ThresholdEnclosure, certify_threshold
 from shallows.certify.verdict import Verdict
 from shallows.certify.verify import Check, verify
+from shallows.certify.verify_infinity import verify_infinity
 from shallows.certify.verify_interval import verify_interval
+from shallows.certify.verify_point import verify_point
+from shallows.certify.verify_splitting import verify_splitting
+from shallows.certify.verify_threshold import verify_threshold
 
 __all__ = [
     "Certificate",
     "Check",
     "EigenvalueEnclosure",
+    "InfinityCertificate",
     "IntervalCertificate",
+    "PointCertificate",
+    "SplittingCertificate",
     "ThresholdEnclosure",
     "Verdict",
     "certify",
+    "certify_infinity",
     "certify_interval",
+    "certify_point",
+    "certify_splitting",
     "certify_threshold",
     "verify",
+    "verify_infinity",
     "verify_interval",
+    "verify_point",
+    "verify_splitting",
+    "verify_threshold",
 ]

@@ -286,8 +286,11 @@ class Models(AbstractArithmetic):
         return np.linalg.eigvalsh(middle).tolist()
 
 
-def negative_pivots(matrix: Sequence[Sequence[Model]]) -> int | None:
-    """How many eigenvalues of a symmetric matrix are negative, at all t; None if undecided."""
+def negative_pivots(matrix: Sequence[Sequence[Any]]) -> int | None:
+    """How many eigenvalues of a symmetric matrix are negative; None if undecided.
+
+    Of models, at all t; or of other numbers whose comparisons hold for all that they stand for.
+    """
     rest = [list(row) for row in matrix]
     count = 0
     for i in range(len(rest)):

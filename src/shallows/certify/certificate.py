@@ -9,7 +9,9 @@ from typing import Any
 import shallows
 from shallows.certify.verdict import Verdict
 
-SCHEMA = "shallows-certificate/1"
+SCHEMA = "shallows-certificate/2"
+# The first one said nothing about descent and distance; all else is the same.
+_READ = ("shallows-certificate/1", SCHEMA)
 
 # Beyond this nobody has asked for an honest proof, and a check would take forever.
 MOST_BITS = 20_000
@@ -25,6 +27,75 @@ class EigenvalueEnclosure:
     multiplicity: str
     """A decimal string: sizes may be real."""
     enclosure: tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """The value of a matrix on one orbit of entries, where some places of each factor are fixed."""
+
+    row: int
+    """The block of neurons."""
+    place: int
+    """0 for places that are not fixed, 1, 2, … for the fixed ones, which are a factor's last."""
+    column: int
+    """The block of inputs, and then the same."""
+    position: int
+    is_diagonal: bool | None
+    """Whether row and column have the same place in their factor; None if they have none
+    in common."""
+    value: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Descent:
+    """A direction D with D·H D < 0 for a symmetric matrix H, which is named where this is used."""
+
+    fixed: tuple[int, ...]
+    """How many places of each factor are fixed."""
+    entries: tuple[Entry, ...]
+    """Those of D; all others are zero."""
+    quotient: tuple[str, str]
+    """Between them lies D·H D / D·D."""
+
+    @classmethod
+    def from_json(cls, body: Any) -> "Descent":
+        """The direction in a document."""
+        entries = []
+        for e in body["entries"]:
+            made = Entry(**e)
+            places = (made.row, made.place, made.column, made.position)
+            if not all(isinstance(n, int) for n in places) or not isinstance(made.value, str):
+                raise TypeError(f"{e!r} is no entry of a direction")
+            entries.append(made)
+        if not all(isinstance(n, int) for n in body["fixed"]):
+            raise TypeError(f"{body['fixed']!r} are no numbers of places")
+        return cls(tuple(body["fixed"]), tuple(entries), _pair(body["quotient"]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Distance:
+    r"""The distance to the nearest permutation matrix P: $|W - P|^2 = |W|^2 + k - 2\,P \cdot W$.
+
+    A doubly stochastic matrix is a mean of permutations (Birkhoff), so that one of these has a
+    P·W at least as large: `matched` bounds the distance from above. If $u_r + v_c \ge W_{rc}$
+    everywhere, no P·W exceeds $\sum u_r + \sum v_c$: that bounds it from below.
+    """
+
+    enclosure: tuple[str, str]
+    matched: tuple[str, ...]
+    """For each orbit, the sum of the entries of the doubly stochastic matrix on it."""
+    rows: tuple[str, ...]
+    """u for each block of neurons."""
+    columns: tuple[str, ...]
+    """v for each block of inputs."""
+
+    @classmethod
+    def from_json(cls, body: Any) -> "Distance":
+        """The distance in a document."""
+        texts = [body[key] for key in ("matched", "rows", "columns")]
+        if not all(isinstance(text, str) for some in texts for text in some):
+            raise TypeError("a number of the distance is no decimal string")
+        return cls(_pair(body["enclosure"]), *(tuple(some) for some in texts))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +122,10 @@ class Certificate:
     smallest_eigenvalue: tuple[str, str]
     index: int | None
     """How many Hessian eigenvalues are negative, with multiplicity; None if undecided."""
+    descent: Descent | None = None
+    """A direction of negative curvature of the loss, if there is one."""
+    distance: Distance | None = None
+    """To the global minima, if they are the permutation matrices."""
     version: str = shallows.__version__
 
     def as_json(self) -> dict[str, Any]:
@@ -64,7 +139,8 @@ class Certificate:
 
         **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
         """
-        body = opened(document, SCHEMA)
+        body = opened(document, *_READ)
+        descent, distance = body.get("descent"), body.get("distance")
         try:
             return cls(
                 **{
@@ -88,6 +164,8 @@ class Certificate:
                         )
                         for e in body["eigenvalues"]
                     ),
+                    "descent": None if descent is None else Descent.from_json(descent),
+                    "distance": None if distance is None else Distance.from_json(distance),
                 }
             )
         except (KeyError, TypeError) as error:
@@ -96,7 +174,7 @@ class Certificate:
             ) from error
 
 
-def opened(document: Any, schema: str) -> dict[str, Any]:
+def opened(document: Any, *schemas: str) -> dict[str, Any]:
     """What a document holds besides its schema and its digest, if it was not altered.
 
     **Raises.** `ValueError`: not a certificate, of another schema, or altered.
@@ -106,10 +184,11 @@ def opened(document: Any, schema: str) -> dict[str, Any]:
             "This is not a certificate: it has no `schema`. Give a file that `shallows certify` or "
             "`shallows theorem` wrote."
         )
-    if document["schema"] != schema:
+    if document["schema"] not in schemas:
         raise ValueError(
             f"The certificate has schema {document['schema']!r}, and this version reads "
-            f"{schema!r}. Use the version of shallows that made it, or a newer one."
+            f"{' and '.join(map(repr, schemas))}. Use the version of shallows that made it, or a "
+            f"newer one."
         )
     body = {key: value for key, value in document.items() if key != "digest"}
     if document.get("digest") != digest(body):
@@ -176,6 +255,17 @@ def words(certificate: Certificate) -> str:
             f"It is a saddle: {c.index} of the {total} Hessian eigenvalues are negative, the "
             f"smallest in [{low}, {high}], and the others are positive."
         )
-    if decimal.Decimal(c.loss[0]) > 0:
+    if c.descent is not None:
+        said.append(
+            f"In the given direction the second derivative of the loss is negative: its Rayleigh "
+            f"quotient lies in [{c.descent.quotient[0]}, {c.descent.quotient[1]}]."
+        )
+    # With fewer students than teachers the least loss is not zero.
+    if k >= d and decimal.Decimal(c.loss[0]) > 0:
         said.append("Its loss is positive, so that it is no global minimum.")
+    if c.distance is not None:
+        said.append(
+            f"The global minima are the {k} × {k} permutation matrices, and its distance to the "
+            f"nearest lies in [{c.distance.enclosure[0]}, {c.distance.enclosure[1]}]."
+        )
     return " ".join(said)

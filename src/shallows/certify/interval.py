@@ -337,8 +337,10 @@ def _proved(start, lower, upper, fixed, bits, degree, before):
         inner = np.array([m - c.range for m, c in zip(middles, change, strict=True)], dtype=object)
         if before is not None and not _is_continued(before, tube, inner):
             return None
-        # Fewer digits than are known: others have other bounds for what is cut off.
-        value = enclosure(loss.value(inner, numbers).range, 9)
+        # Wider than is known, and with fewer digits: others have other bounds for what is cut off.
+        made = loss.value(inner, numbers)
+        doubt = sum((c.rad() for c in made.polynomial.coeffs()), start=arb(0))
+        value = enclosure(made.range + arb(0, (16 * doubt).abs_upper()), 9)
         matrices = [part.matrix for part in components(loss, inner, numbers)]
         least = _smallest(matrices)
         if least is None or not Decimal(value[0]) > 0:

@@ -8,6 +8,8 @@ import numpy as np
 
 from shallows.certify._balls import between, enclosure, negative_eigenvalues
 from shallows.certify.certificate import Certificate, EigenvalueEnclosure, words
+from shallows.certify.descent import steepest
+from shallows.certify.distance import distance
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Balls, ReducedLoss, components, orthonormal_teacher
 from shallows.symmetry.arithmetic import Numbers
@@ -18,12 +20,17 @@ _HYPOTHESES = (
 )
 _METHOD = (
     "Krawczyk's operator for the gradient of the reduced loss, on the fixed-point space of the "
-    "group; symmetric criticality; Hessian on isotypic components, and Sylvester's law of inertia."
+    "group; symmetric criticality; Hessian on isotypic components, and Sylvester's law of inertia; "
+    "Birkhoff's theorem and linear duality for the distance to the permutation matrices."
 )
 
 
 def certify(loss: ReducedLoss, point: Numbers, *, bits: int, reach: float = 1e-9) -> Certificate:
     r"""Prove that there is a critical point next to `point`, and what it is.
+
+    Where the Hessian has a negative eigenvalue, there is a direction close to its eigenvector with
+    a negative Rayleigh quotient. With as many students as teachers there is the distance to the
+    nearest global minimum.
 
     The point is first polished by Newton's method, which may move it by `reach` times its largest
     weight; the box around it has relative radius 10^(−0.15 bits). If there is no critical point
@@ -58,14 +65,20 @@ def certify(loss: ReducedLoss, point: Numbers, *, bits: int, reach: float = 1e-9
             return _nothing(exact, bits)
         value = enclosure(exact.value(inside, numbers))
         found = []
-        for part in components(exact, inside, numbers):
+        parts = components(exact, inside, numbers)
+        for part in parts:
             for rank, pair in enumerate(_eigenvalues(part.matrix, numbers)):
                 found.append(
                     EigenvalueEnclosure(
                         part.representation.value, part.factors, rank, str(part.dimension), pair
                     )
                 )
-        return _certificate(exact, box, bits, value, tuple(found))
+        made = dataclasses.replace(
+            _certificate(exact, box, bits, value, tuple(found)),
+            descent=steepest(exact, inside, parts, numbers),
+            distance=distance(exact.blocks, inside, numbers),
+        )
+        return dataclasses.replace(made, statement=words(made))
 
 
 def _polished(loss: ReducedLoss, point: np.ndarray, numbers: Balls) -> np.ndarray:
@@ -165,7 +178,7 @@ def _certificate(loss, box, bits, value, found) -> Certificate:
         index = sum(int(e.multiplicity) for e, (_, high) in signs if high < 0)
     least = min((e.enclosure for e in found), key=lambda pair: decimal.Decimal(pair[0]))
     most = min((e.enclosure for e in found), key=lambda pair: decimal.Decimal(pair[1]))
-    made = dataclasses.replace(
+    return dataclasses.replace(
         _nothing(loss, bits),
         verdict=Verdict.PROVED,
         weights=box,
@@ -174,4 +187,3 @@ def _certificate(loss, box, bits, value, found) -> Certificate:
         smallest_eigenvalue=(least[0], most[1]),
         index=index,
     )
-    return dataclasses.replace(made, statement=words(made))

@@ -1,21 +1,24 @@
-r"""Thresholds as proved enclosures: where a family of critical points becomes a minimum.
+r"""Thresholds as certificates: where a family of critical points becomes a minimum.
 
-The Hessian of type II is positive but for one eigenvalue of its standard component, whose sign
-is that of the last pivot p of L D Lᵀ. That p(a) < 0 < p(b) takes balls at two sizes. That there is
-one zero between takes dp/dk > 0 on a whole interval around: with *jets* (value, derivative in k)
-for numbers, and a narrow ball for k, the same formulas give it.
+The Hessian is positive but for one eigenvalue of one isotypic component (standard for type II,
+exterior for A and I), whose sign is that of the last pivot p of L D Lᵀ. That p(a) < 0 < p(b) takes
+balls at two sizes. That there is one zero between takes dp/dk > 0 on a whole interval around: with
+*jets* (value, derivative in k) for numbers, and a narrow ball for k, the same formulas give it.
 """
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import flint
 import numpy as np
 from flint import arb
 
-from shallows.certify._balls import between
+import shallows
+from shallows.certify._balls import between, enclosure
+from shallows.certify.certificate import MOST_BITS, digest, opened
 from shallows.certify.interval import IntervalCertificate, Start, certify_interval
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Balls, Blocks, ReducedLoss, Representation, components
@@ -122,111 +125,244 @@ def _each(function, *arrays):
 
 @dataclasses.dataclass(frozen=True)
 class ThresholdEnclosure:
-    """Where a family becomes a minimum as k grows."""
+    """Where a family becomes a minimum as k grows: a statement that can be checked again.
+
+    The student has blocks of sizes k − Σ `fixed`, and those in `fixed`. Numbers are decimal
+    strings.
+    """
 
     verdict: Verdict
     statement: str
+    bits: int
+    fixed: tuple[int, ...]
+    component: str
+    """The isotypic component of which an eigenvalue changes its sign."""
     lower: str
     upper: str
     """Between these decimal numbers lies the threshold, the only one between the next two."""
     monotone: tuple[str, str]
+    weights: tuple[tuple[str, str], ...]
+    """For each orbit of entries an interval: for each size in `monotone` there is exactly one
+    critical point in this box."""
     beyond: IntervalCertificate | None
     """That it is a minimum from `monotone[1]` on, if that was asked for."""
+    version: str = shallows.__version__
+    schema: ClassVar[str] = "shallows-threshold/1"
+
+    def as_json(self) -> dict[str, Any]:
+        """The document, with a digest of its contents."""
+        body = {
+            "schema": self.schema,
+            **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
+            "verdict": self.verdict.value,
+            "beyond": None if self.beyond is None else self.beyond.as_json(),
+        }
+        body = json.loads(json.dumps(body))
+        return {**body, "digest": digest(body)}
+
+    @classmethod
+    def from_json(cls, document: Any) -> "ThresholdEnclosure":
+        """The certificate in a document.
+
+        **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
+        """
+        body = opened(document, cls.schema)
+        try:
+            if not isinstance(body["bits"], int) or not 53 <= body["bits"] <= MOST_BITS:
+                raise ValueError(f"`bits` is {body['bits']!r}, but must be from 53 to {MOST_BITS}.")
+            made = cls(
+                **{
+                    **body,
+                    "verdict": Verdict(body["verdict"]),
+                    "fixed": tuple(int(n) for n in body["fixed"]),
+                    "monotone": _pair(body["monotone"]),
+                    "weights": tuple(_pair(w) for w in body["weights"]),
+                    "beyond": None
+                    if body["beyond"] is None
+                    else IntervalCertificate.from_json(body["beyond"]),
+                }
+            )
+            _pair([made.lower, made.upper])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"The certificate is malformed: {error}. Make it again.") from error
+        return made
+
+
+def _pair(values: Any) -> tuple[str, str]:
+    low, high = values
+    if not (isinstance(low, str) and isinstance(high, str)):
+        raise TypeError(f"{values!r} is no pair of decimal strings")
+    return low, high
+
+
+def threshold_words(certificate: ThresholdEnclosure) -> str:
+    """The statement, from the data."""
+    c = certificate
+    a, b = c.monotone
+    rest = f"S_(k−{sum(c.fixed)})" if c.fixed else "S_k"
+    group = "×".join([rest, *(f"S_{n}" for n in c.fixed)])
+    said = [
+        f"Let k students and k orthonormal teachers have outer weights 1 and k standard Gaussian "
+        f"inputs. For every real k in [{a}, {b}] there is exactly one critical point of the "
+        f"loss ½ E (f_student − f_teacher)² with weights in the given intervals among the students "
+        f"fixed by Δ({group}), and these points form one continuous curve.",
+        f"All isotypic components of the Hessian are positive definite but for "
+        f"one eigenvalue of the {c.component} component, which is negative below and positive "
+        f"above one size between {c.lower} and {c.upper}.",
+    ]
+    if c.beyond is not None:
+        said.append(f"The same curve goes on from k = {b}. {c.beyond.statement}")
+    return " ".join(said)
 
 
 def certify_threshold(
-    start: Start, near: float, *, reach: str = "3E-8", until: str | None = None
+    start: Start,
+    near: float,
+    *,
+    fixed: Sequence[int] = (1,),
+    component: Representation = Representation.standard,
+    reach: str = "3E-8",
+    until: str | None = None,
 ) -> ThresholdEnclosure:
-    """Prove that a family with isotropy Δ(S_(k−1) × S_1) becomes a minimum next to `near`.
+    """Prove that a family with blocks k − Σ `fixed` and `fixed` becomes a minimum next to `near`.
 
     Proved: on [near − `reach`, near + `reach`] the points of the family form a continuous curve,
-    all of the Hessian is positive but for one eigenvalue of the standard component, and that
-    changes its sign exactly once, from minus to plus, in the enclosure, which is 1e-14 wide.
+    all of the Hessian is positive but for one eigenvalue of `component`, and that changes its sign
+    exactly once, from minus to plus, in the enclosure, which is 1e-14 wide. With `until` also that
+    the curve goes on up to that size, as one of minima.
 
     **Raises.** `ValueError` for `until` below. **Cost.** A second, and `certify_interval`.
     """
     middle = Decimal(near)
     a, b = (str(round(middle + s * Decimal(reach), 12)) for s in (-1, 1))
     low, high = (str(round(middle + s * Decimal("5E-15"), 16)) for s in (-1, 1))
-    numbers = Jets(_BITS)
-    with numbers.precision():
-        around = _pivots(start, between(a, b), numbers)
-        ends = [_pivots(start, arb(text), numbers) for text in (low, high)]
-        found = [pivots for pivots in (around, *ends) if pivots is not None]
-        is_proved = False
-        if len(found) == 3 and all(p > 0 for pivots in found for p in pivots[:-1]):
-            between_them, below, above = (pivots[-1] for pivots in found)
-            is_proved = bool(between_them.slope > 0 and below < 0 and above > 0)
-    if not is_proved:
-        words = f"Nothing was proved about a threshold near k = {near!r}."
-        return ThresholdEnclosure(Verdict.UNDECIDED, words, low, high, (a, b), None)
-    words = (
-        f"For real k in [{a}, {b}] there is a continuous curve of critical points fixed by "
-        f"Δ(S_(k−1)×S_1). All isotypic components of the Hessian are positive definite but for one "
-        f"eigenvalue of the standard component, which is negative below and positive above one "
-        f"size between {low} and {high}."
+    family = _Family(tuple(fixed), component, Jets(_BITS))
+    made = ThresholdEnclosure(
+        Verdict.UNDECIDED,
+        f"Nothing was proved about a threshold near k = {near!r}.",
+        _BITS,
+        tuple(fixed),
+        component.value,
+        low,
+        high,
+        (a, b),
+        (),
+        None,
     )
-    beyond = None
-    verdict = Verdict.PROVED
+    with family.numbers.precision():
+        first = family.curve(a, b, start(near))
+        if first is None or not family.crosses(first, low, high):
+            return made
+    made = dataclasses.replace(made, verdict=Verdict.PROVED, weights=first.weights)
     if until is not None:
-        beyond = certify_interval(start, b, until, width=1e-5, narrowest=1e-7)
-        verdict = beyond.verdict
-        words += f" {beyond.statement}"
-    return ThresholdEnclosure(verdict, words, low, high, (a, b), beyond)
+        beyond = certify_interval(start, b, until, fixed=fixed, width=1e-5, narrowest=1e-7)
+        if beyond.verdict is not Verdict.PROVED:
+            return dataclasses.replace(made, verdict=beyond.verdict, statement=beyond.statement)
+        made = dataclasses.replace(made, beyond=beyond)
+    return dataclasses.replace(made, statement=threshold_words(made))
 
 
-def _pivots(start: Start, neurons: arb, numbers: Jets) -> list[Jet] | None:
-    """All pivots of the components, the standard one's last; None if no point was proved.
+@dataclasses.dataclass(frozen=True)
+class _Curve:
+    """One critical point for each size in a ball."""
 
-    They are functions of all sizes in a ball, with derivatives along the curve of points.
-    """
-    loss = _problem(neurons)
-    balls = Balls(numbers.bits)
-    middle = _problem(neurons.mid())
-    point = balls.numbers([_ball(x) for x in start(float(neurons.mid()))])
-    for _ in range(6):
-        step = balls.solution(middle.hessian(point, balls), middle.gradient(point, balls))
-        if step is None:
+    neurons: arb
+    weights: tuple[tuple[str, str], ...]
+    """The box: for each size there is no other critical point in it."""
+    inner: np.ndarray
+    """Where they are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    fixed: tuple[int, ...]
+    component: Representation
+    numbers: Jets
+
+    def problem(self, neurons: Any) -> ReducedLoss:
+        """At this size."""
+        single = (False, *(n == 1 for n in self.fixed))
+        return ReducedLoss(Blocks((neurons - sum(self.fixed), *self.fixed), is_single=single))
+
+    def curve(self, low: str, high: str, start: Any) -> _Curve | None:
+        """The points for all sizes between these, if Newton's method proves that they exist."""
+        balls, neurons = Balls(self.numbers.bits), between(low, high)
+        loss, middle = self.problem(neurons), self.problem(neurons.mid())
+        point = balls.numbers([_ball(x) for x in start])
+        for _ in range(6):
+            step = balls.solution(middle.hessian(point, balls), middle.gradient(point, balls))
+            if step is None:
+                return None
+            point = balls.numbers([(x - s).mid() for x, s in zip(point, step, strict=True)])
+        slope = loss.gradient(point, balls)
+        reach = _solved(loss.hessian(point, balls), slope)
+        if reach is None or not all(x.is_finite() for x in reach):
             return None
-        point = balls.numbers([(x - s).mid() for x, s in zip(point, step, strict=True)])
-    slope = loss.gradient(point, balls)
-    reach = _solved(loss.hessian(point, balls), slope)
-    if reach is None:
-        return None
-    around = [arb(0, (4 * x.abs_upper() + arb(2) ** -200).mid()) for x in reach]
-    tube = np.array([x + r for x, r in zip(point, around, strict=True)], dtype=object)
-    table = loss.hessian(tube, balls)
-    change = _solved(table, slope)
-    if change is None or not all(
-        r.contains_interior(-x) for r, x in zip(around, change, strict=True)
-    ):
-        return None
-    inner = [x - c for x, c in zip(point, change, strict=True)]
-    # How the point moves: J z' = −∂g/∂k.
-    moving = _problem(Jet(neurons, 1))
-    drift = [x.slope for x in moving.gradient(np.array([Jet(x) for x in inner]), numbers)]
-    speed = _solved(table, np.array(drift, dtype=object))
-    if speed is None:
-        return None
-    jets = np.array([Jet(x, -v) for x, v in zip(inner, speed, strict=True)], dtype=object)
-    found: list[Jet] = []
-    for part in sorted(
-        components(moving, jets, numbers),
-        key=lambda c: c.representation is Representation.standard,
-    ):
-        rest = [list(row) for row in part.matrix]
-        for i in range(len(rest)):
-            pivot = rest[i][i]
-            found.append(pivot)
-            for row in range(i + 1, len(rest)):
-                factor = rest[row][i] / pivot
-                for column in range(i + 1, len(rest)):
-                    rest[row][column] = rest[row][column] - factor * rest[i][column]
-    return found
+        around = [arb(0, (4 * x.abs_upper() + arb(2) ** -200).mid()) for x in reach]
+        weights = tuple(enclosure(x + r) for x, r in zip(point, around, strict=True))
+        tube = balls.numbers([between(*pair) for pair in weights])
+        inner = self.newton(loss, tube)
+        if inner is None:
+            return None
+        return _Curve(neurons, weights, inner)
 
+    def newton(self, loss: ReducedLoss, tube: np.ndarray) -> np.ndarray | None:
+        """An interval Newton step, if it maps the box into its interior."""
+        balls = Balls(self.numbers.bits)
+        middle = balls.numbers([x.mid() for x in tube])
+        change = _solved(loss.hessian(tube, balls), loss.gradient(middle, balls))
+        if change is None:
+            return None
+        image = np.array([m - c for m, c in zip(middle, change, strict=True)], dtype=object)
+        is_inside = all(x.contains_interior(y) for x, y in zip(tube, image, strict=True))
+        return image if is_inside else None
 
-def _problem(neurons: Any) -> ReducedLoss:
-    return ReducedLoss(Blocks((neurons - 1, 1), is_single=(False, True)))
+    def at(self, curve: _Curve, neurons: arb) -> np.ndarray:
+        """A better enclosure of the point of the curve at one of its sizes."""
+        inner, loss = curve.inner, self.problem(neurons)
+        for _ in range(8):
+            better = self.newton(loss, inner)
+            if better is None:
+                break
+            inner = better
+        return inner
+
+    def pivots(self, neurons: arb, inner: np.ndarray) -> list[Jet] | None:
+        """All pivots of the components along the curve; that which changes its sign is the last."""
+        balls, table = Balls(self.numbers.bits), self.problem(neurons)
+        # How the point moves: J z' = −∂g/∂k.
+        moving = self.problem(Jet(neurons, 1))
+        still = np.array([Jet(x) for x in inner], dtype=object)
+        drift = [x.slope for x in moving.gradient(still, self.numbers)]
+        speed = _solved(table.hessian(inner, balls), drift)
+        if speed is None:
+            return None
+        jets = np.array([Jet(x, -v) for x, v in zip(inner, speed, strict=True)], dtype=object)
+        found: list[Jet] = []
+        for part in sorted(
+            components(moving, jets, self.numbers),
+            key=lambda c: c.representation is self.component,
+        ):
+            rest = [list(row) for row in part.matrix]
+            for i in range(len(rest)):
+                pivot = rest[i][i]
+                found.append(pivot)
+                for row in range(i + 1, len(rest)):
+                    factor = rest[row][i] / pivot
+                    for column in range(i + 1, len(rest)):
+                        rest[row][column] = rest[row][column] - factor * rest[i][column]
+        return found
+
+    def crosses(self, curve: _Curve, low: str, high: str) -> bool:
+        """Whether the last pivot, and no other one, changes its sign once, between these sizes."""
+        ends = [arb(low), arb(high)]
+        found = [self.pivots(curve.neurons, curve.inner)]
+        found += [self.pivots(k, self.at(curve, k)) for k in ends]
+        known = [pivots for pivots in found if pivots is not None]
+        if len(known) < 3 or not all(p > 0 for pivots in known for p in pivots[:-1]):
+            return False
+        between_them, below, above = (pivots[-1] for pivots in known)
+        return bool(between_them.slope > 0 and below < 0 and above > 0)
 
 
 def _ball(x: Any) -> arb:

@@ -17,7 +17,10 @@ Nothing here calls what found the point or made the certificate. To read it, one
 * Krawczyk's theorem: if m − Y g(m) + (I − Y J(X))(X − m) lies in the interior of the box X, where J
   contains all Jacobians of g on X, then g has exactly one zero in X;
 * Schur's lemma: the Hessian is a number on each irreducible representation of the group, up
-  to a small matrix between copies; and Sylvester's law of inertia for that matrix.
+  to a small matrix between copies; and Sylvester's law of inertia for that matrix;
+* that with as many students as teachers the loss vanishes at permutation matrices only (see
+  `shallows.certify.distance`), and Birkhoff's theorem: a doubly stochastic matrix is a mean of
+  these.
 """
 
 import dataclasses
@@ -29,7 +32,7 @@ import flint
 from flint import arb
 
 from shallows.certify._balls import between, negative_eigenvalues
-from shallows.certify.certificate import Certificate, words
+from shallows.certify.certificate import Certificate, Descent, Distance, words
 from shallows.certify.verdict import Verdict
 
 
@@ -43,8 +46,8 @@ class Check:
     """Empty if proved; otherwise what failed."""
 
 
-class _FailedError(Exception):
-    pass
+class FailedError(Exception):
+    """A part of a statement that was not proved; the text says which."""
 
 
 def verify(certificate: Certificate) -> Check:
@@ -55,14 +58,14 @@ def verify(certificate: Certificate) -> Check:
     try:
         with flint.ctx.workprec(certificate.bits):
             _check(certificate)
-    except (_FailedError, ArithmeticError, ValueError) as failure:
+    except (FailedError, ArithmeticError, ValueError) as failure:
         return Check(Verdict.UNDECIDED, str(failure))
     return Check(Verdict.PROVED, "")
 
 
 def _require(truth: bool, otherwise: str) -> None:
     if not truth:
-        raise _FailedError(otherwise)
+        raise FailedError(otherwise)
 
 
 def _check(certificate: Certificate) -> None:
@@ -72,7 +75,7 @@ def _check(certificate: Certificate) -> None:
     for text in certificate.sizes:
         _require(text.isdecimal() and int(text) > 0, f"Size {text!r} is no positive whole number.")
         sizes.append(int(text))
-    space = _Space(sizes, certificate.rows, certificate.columns)
+    space = Space(sizes, certificate.rows, certificate.columns)
     box = [between(*pair) for pair in certificate.weights]
     _require(len(box) == len(space.orbits), "It has another number of weights than of orbits.")
     point = _refined(space, box)
@@ -87,7 +90,7 @@ def _check(certificate: Certificate) -> None:
     ends = []
     for name, factors, dimension, singles, patterns in _components(space):
         mine = sorted(claimed.pop((name, factors), []), key=lambda e: e.rank)
-        hessian, gram = _Loss(_Space(sizes, space.rows, space.columns, singles), point).matrices(
+        hessian, gram = _Loss(Space(sizes, space.rows, space.columns, singles), point).matrices(
             patterns
         )
         where = f"{name} component of factors {factors}"
@@ -117,9 +120,77 @@ def _check(certificate: Certificate) -> None:
         == (min(low for low, _ in ends), min(high for _, high in ends)),
         "The smallest eigenvalue is not the least of those enclosed.",
     )
+    if certificate.descent is not None:
+        check_descent(space, point, certificate.descent)
+    if certificate.distance is not None:
+        _check_distance(space, point, certificate.distance)
 
 
-def _refined(space: "_Space", box: list[arb]) -> list[arb]:
+def check_descent(space: "Space", point: list[arb], descent: Descent, less: str = "0") -> None:
+    """Whether the Hessian less a multiple of the identity has the quotient that is claimed.
+
+    **Raises.** An error with the reason if that is not proved.
+    """
+    sizes, fixed = space.sizes, descent.fixed
+    _require(
+        len(fixed) == len(sizes)
+        and all(0 <= j <= min(3, n) for j, n in zip(fixed, sizes, strict=True)),
+        f"A direction fixes {fixed} places of factors of sizes {sizes}.",
+    )
+    fine = Space(sizes, space.rows, space.columns, dict(enumerate(fixed)))
+    value = {
+        (e.row, e.place, e.column, e.position, e.is_diagonal): between(e.value, e.value)
+        for e in descent.entries
+    }
+    _require(len(value) == len(descent.entries), "A direction has an entry twice.")
+
+    def along(i: _Neuron, column: _Column, own: bool) -> int | arb:
+        kind = own if i.factor == column.factor else None
+        return value.get((i.block, i.part, column.block, column.part, kind), 0)
+
+    ((hessian,),), ((square,),) = _Loss(fine, point).matrices([along])
+    _require(bool(square > 0), "A direction is zero.")
+    quotient = between(*descent.quotient)
+    _require(
+        quotient.contains(hessian / square - arb(less)) and Decimal(descent.quotient[1]) < 0,
+        f"The Rayleigh quotient of a direction is not proved to lie in {descent.quotient}.",
+    )
+
+
+def _check_distance(space: "Space", point: list[arb], distance: Distance) -> None:
+    rows, columns = ([space.sizes[f] for f in some] for some in (space.rows, space.columns))
+    _require(sum(rows) == sum(columns), "With more students than teachers there are other minima.")
+    _require(
+        (len(distance.matched), len(distance.rows), len(distance.columns))
+        == (len(space.orbits), len(rows), len(columns)),
+        "The distance has other numbers of orbits or blocks.",
+    )
+    for text in distance.matched:
+        _require(text.isdecimal(), f"{text!r} is no number of entries.")
+    matched = [int(text) for text in distance.matched]
+    for place, ours in ((0, rows), (1, columns)):
+        for block, n in enumerate(ours):
+            times = sum(m for m, o in zip(matched, space.orbits, strict=True) if o[place] == block)
+            _require(times == n, "The matrix of the distance is not doubly stochastic.")
+    u, v = ([between(t, t) for t in some] for some in (distance.rows, distance.columns))
+    size = inner = arb(0)
+    for (r, c, own), m, x in zip(space.orbits, matched, point, strict=True):
+        _require(bool(u[r] + v[c] > x), "The dual variables of the distance are not feasible.")
+        count = rows[r] * (columns[c] if own is None else 1 if own else columns[c] - 1)
+        size += count * x * x
+        inner += m * x
+    dual = sum((n * x for n, x in zip((*rows, *columns), (*u, *v), strict=True)), arb(0))
+    least, most = (size + sum(columns) - 2 * x for x in (dual, inner))
+    low, high = (Decimal(text) for text in distance.enclosure)
+    _require(
+        0 <= low <= high
+        and bool(arb(str(low)) ** 2 <= least)
+        and bool(most <= arb(str(high)) ** 2),
+        "The distance to the nearest permutation matrix is not enclosed by what it claims.",
+    )
+
+
+def _refined(space: "Space", box: list[arb]) -> list[arb]:
     """Krawczyk's operator on the box: exactly one critical point, and it is in the result."""
     n = len(box)
     middle = [arb(x.mid()) for x in box]
@@ -160,7 +231,7 @@ class _Column:
 Matrix = Callable[[_Neuron, _Column, bool], int | arb]
 
 
-class _Space:
+class Space:
     """Blocks of rows and columns, each factor S_n with the last `singles[f]` places fixed."""
 
     def __init__(self, sizes, rows, columns, singles=None):
@@ -194,6 +265,7 @@ class _Space:
         self.count = neurons * sum(sizes[f] for f in self.columns)
 
     def orbit(self, neuron: _Neuron, column: _Column, own: bool):
+        """Which entries are equal to this one."""
         return (neuron.block, column.block, own if neuron.factor == column.factor else None)
 
     @property
@@ -223,10 +295,10 @@ class _Space:
 class _Loss:
     """The loss at a point of a space, and its derivatives along matrices."""
 
-    def __init__(self, space: _Space, point: list[arb]):
+    def __init__(self, space: Space, point: list[arb]):
         self.space = space
         self.values = dict(
-            zip(_Space(space.sizes, space.rows, space.columns).orbits, point, strict=True)
+            zip(Space(space.sizes, space.rows, space.columns).orbits, point, strict=True)
         )
 
     def weights(self, i: _Neuron, column: _Column, own: bool) -> int | arb:
@@ -330,7 +402,7 @@ def _shifted(hessian, gram, shift):
     ]
 
 
-def _components(space: _Space) -> Iterator[tuple]:
+def _components(space: Space) -> Iterator[tuple]:
     """Name, factors, dimension, fixed places, and the matrices that these places fix, by copies."""
     sizes = space.sizes
     blocks = list(itertools.product(enumerate(space.rows), enumerate(space.columns)))

@@ -27,19 +27,20 @@ from shallows.certify.verdict import Verdict
 from shallows.certify.verify import Check
 
 
-class _FailedError(Exception):
-    pass
+class FailedError(Exception):
+    """A claim that was not proved again; the text says which."""
 
 
-def _require(truth: bool, otherwise: str) -> None:
+def require(truth: bool, otherwise: str) -> None:
+    """Go on only if it is true."""
     if not truth:
-        raise _FailedError(otherwise)
+        raise FailedError(otherwise)
 
 
 # A model, or a constant.
-_Value = Any
+Value = Any
 # The value of a matrix at places of a row and a column; whether these are equal.
-_Matrix = Callable[[int, int, bool], _Value]
+Matrix = Callable[[int, int, bool], Value]
 
 # Around each weight where there is one critical point, and a smaller enclosure of it.
 _Curve = list[tuple[Model, Model]]
@@ -56,38 +57,39 @@ def verify_interval(
     try:
         with numbers.precision():
             _check(certificate, numbers, step)
-    except (_FailedError, ArithmeticError, ValueError) as failure:
+    except (FailedError, ArithmeticError, ValueError) as failure:
         return Check(Verdict.UNDECIDED, str(failure))
     return Check(Verdict.PROVED, "")
 
 
 def _check(c: IntervalCertificate, numbers: Models, step: Callable[[], None]) -> None:
-    _require(c.verdict is Verdict.PROVED, "It does not claim to be a proof.")
-    _require(interval_words(c) == c.statement, "Its words do not say what its data say.")
-    _require(all(n == 1 for n in c.fixed), f"Fixed blocks have one neuron, not {c.fixed}.")
-    first, last = _exact(c.first), _exact(c.last)
-    _require(sum(c.fixed) + 3 < first <= last and bool(c.boxes), "It has no interval of sizes.")
-    ends = [(_exact(b.lower), _exact(b.upper)) for b in c.boxes]
-    _require(all(0 < low < high for low, high in ends), "A box of ε is empty.")
+    require(c.verdict is Verdict.PROVED, "It does not claim to be a proof.")
+    require(interval_words(c) == c.statement, "Its words do not say what its data say.")
+    require(all(n == 1 for n in c.fixed), f"Fixed blocks have one neuron, not {c.fixed}.")
+    first, last = exact(c.first), exact(c.last)
+    require(sum(c.fixed) + 3 < first <= last and bool(c.boxes), "It has no interval of sizes.")
+    ends = [(exact(b.lower), exact(b.upper)) for b in c.boxes]
+    require(all(0 < low < high for low, high in ends), "A box of ε is empty.")
     meet = all(a == b for (a, _), (_, b) in itertools.pairwise(ends))
     covered = ends[0][1] ** 2 * first >= 1 and ends[-1][0] ** 2 * last <= 1
-    _require(meet and covered, "The boxes do not cover the interval.")
+    require(meet and covered, "The boxes do not cover the interval.")
     for whole, parts in (
         (c.loss, [b.loss for b in c.boxes]),
         (c.smallest_eigenvalue, [b.smallest_eigenvalue for b in c.boxes]),
     ):
-        low, high = (_exact(text) for text in whole)
-        inside = all(low <= _exact(a) and _exact(b) <= high for a, b in parts)
-        _require(inside, "What is said of all sizes does not follow from what is said of boxes.")
+        low, high = (exact(text) for text in whole)
+        inside = all(low <= exact(a) and exact(b) <= high for a, b in parts)
+        require(inside, "What is said of all sizes does not follow from what is said of boxes.")
     before: _Curve | None = None
     for box in c.boxes:
         before = _one_box(box, c.fixed, numbers, before)
         step()
 
 
-def _exact(text: str) -> Fraction:
+def exact(text: str) -> Fraction:
+    """The number that a decimal string is."""
     number = Decimal(text)
-    _require(number.is_finite() and abs(number.adjusted()) < 10_000, f"{text} is no number.")
+    require(number.is_finite() and abs(number.adjusted()) < 10_000, f"{text} is no number.")
     return Fraction(number)
 
 
@@ -96,19 +98,19 @@ def _one_box(box: Box, fixed, numbers: Models, before: _Curve | None) -> _Curve:
     low, high = arb(box.lower), arb(box.upper)
     small = numbers.polynomial([(high + low) / 2, (high - low) / 2])
     size = 1 / (small * small) - sum(fixed)
-    space = _Space(size, tuple(range(1 + len(fixed))))
-    _require(
+    space = Space(size, tuple(range(1 + len(fixed))))
+    require(
         len(box.predictor) == len(box.radius) == len(space.orbits)
         and all(0 < len(p) <= numbers.degree + 1 for p in box.predictor)
-        and all(_exact(r) > 0 for r in box.radius),
+        and all(exact(r) > 0 for r in box.radius),
         f"For {where} it has no predictor with a radius for each orbit.",
     )
     middle = [numbers.polynomial([Decimal(text) for text in p]) for p in box.predictor]
     around = [between(f"-{r}", r) for r in box.radius]
     tube = [m + a for m, a in zip(middle, around, strict=True)]
-    slopes = _Loss(space, middle).slopes()
-    change = _solution(_Loss(space, tube).matrices(space.units)[0], slopes)
-    _require(
+    slopes = Loss(space, middle).slopes()
+    change = solution(Loss(space, tube).matrices(space.units)[0], slopes)
+    require(
         all(a.contains_interior(-x.range) for a, x in zip(around, change, strict=True)),
         f"For {where} Newton's method does not map the tube of weights into its interior.",
     )
@@ -116,35 +118,35 @@ def _one_box(box: Box, fixed, numbers: Models, before: _Curve | None) -> _Curve:
     curve = list(zip(tube, point, strict=True))
     if before is not None:
         pairs = list(zip(before, curve, strict=True))
-        _require(
+        require(
             all(now(1).contains(p(-1)) for (_, p), (now, _) in pairs)
             or all(last(-1).contains(p(1)) for (last, _), (_, p) in pairs),
             f"For {where} the curve does not continue the one before.",
         )
     loss = between(*box.loss)
-    value = _Loss(space, point).value().range
-    _require(loss.contains(value), f"For {where} the loss is not enclosed by what it claims.")
+    value = Loss(space, point).value().range
+    require(loss.contains(value), f"For {where} the loss is not enclosed by what it claims.")
 
     least, most = box.smallest_eigenvalue
     is_below = False
-    for name, fine, patterns in _components(space):
-        hessian, gram = _Loss(fine, point).matrices(patterns)
-        _require(
+    for name, fine, patterns in isotypic(space):
+        hessian, gram = Loss(fine, point).matrices(patterns)
+        require(
             negative_pivots(_shifted(hessian, gram, least)) == 0,
             f"For {where} an eigenvalue of the {name} component may be below {least}.",
         )
-        is_below = is_below or _has_negative(_shifted(hessian, gram, most))
-    _require(is_below, f"For {where} no eigenvalue is certain to be below {most}.")
+        is_below = is_below or has_negative(_shifted(hessian, gram, most))
+    require(is_below, f"For {where} no eigenvalue is certain to be below {most}.")
     return curve
 
 
-def _solution(table: list[list[Model]], right: list[Model]) -> list[Model]:
-    """The solutions of all systems in a model, by elimination."""
+def solution(table: list[list[Value]], right: list[Value]) -> list[Value]:
+    """The solutions of all systems in a matrix of models, by elimination."""
     rows = [[*row, x] for row, x in zip(table, right, strict=True)]
     n = len(rows)
     for i in range(n):
         pivot = rows[i][i]
-        _require(pivot > 0 or pivot < 0, "The Hessian may be singular on the fixed-point space.")
+        require(pivot > 0 or pivot < 0, "The Hessian may be singular on the fixed-point space.")
         rows[i] = [x / pivot for x in rows[i]]
         for r in range(n):
             if r != i:
@@ -160,7 +162,7 @@ def _shifted(hessian: Any, gram: Any, shift: str) -> list[list[Model]]:
     ]
 
 
-def _has_negative(matrix: list[list[Model]]) -> bool:
+def has_negative(matrix: list[list[Model]]) -> bool:
     """Whether a pivot is negative for some order of rows."""
     n = len(matrix)
     orders = [[*(i for i in range(n) if i != last), last] for last in range(n)]
@@ -170,14 +172,14 @@ def _has_negative(matrix: list[list[Model]]) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Space:
+class Space:
     """Square matrices fixed by permutations of the places in class 0, but for some of these.
 
     Rows and columns are in the same places. Place 0 stands for `size` rows that are permuted, every
     other place for one row.
     """
 
-    size: _Value
+    size: Value
     classes: tuple[int, ...]
     """Of each place: 0, or the number of a fixed row."""
 
@@ -197,15 +199,15 @@ class _Space:
         return self.orbits.index((self.classes[row], self.classes[column], same))
 
     @property
-    def units(self) -> list[_Matrix]:
+    def units(self) -> list[Matrix]:
         """For each orbit, the matrix that is 1 on it and 0 elsewhere."""
 
-        def unit(n: int) -> _Matrix:
+        def unit(n: int) -> Matrix:
             return lambda i, column, same: int(self.orbit(i, column, same) == n)
 
         return [unit(n) for n in range(len(self.orbits))]
 
-    def pairs(self) -> Iterator[tuple[int, int, bool, _Value]]:
+    def pairs(self) -> Iterator[tuple[int, int, bool, Value]]:
         """Places of two rows, whether they are the same row, and how many such pairs there are."""
         for i in range(len(self.classes)):
             for j in range(len(self.classes)):
@@ -214,7 +216,7 @@ class _Space:
                 if i == j == 0:
                     yield 0, 0, False, many * (many - 1)
 
-    def columns(self, i: int, j: int, same: bool) -> Iterator[tuple[_Value, int, bool, bool]]:
+    def columns(self, i: int, j: int, same: bool) -> Iterator[tuple[Value, int, bool, bool]]:
         """Numbers and places of columns, and whether they are at the place of row i, and row j."""
         for place in range(1, len(self.classes)):
             yield 1, place, i == place, j == place
@@ -229,67 +231,71 @@ class _Space:
             yield self.size, 0, False, False
 
 
-class _Loss:
-    """½ Σ cᵢ cⱼ K(wᵢ, wⱼ) at a point of a space, and its derivatives along matrices."""
+class Loss:
+    """½ Σ cᵢ cⱼ K(wᵢ, wⱼ) at a point of a space, and its derivatives along matrices.
 
-    def __init__(self, space: _Space, point: Sequence[Model]):
+    Numbers are models, or others with their operations and their own `pi`.
+    """
+
+    def __init__(self, space: Space, point: Sequence[Value], pi: Value = None):
         self.space = space
+        self.pi = arb.pi() if pi is None else pi
 
-        def student(i: int, column: int, same: bool) -> _Value:
+        def student(i: int, column: int, same: bool) -> Value:
             return point[space.orbit(i, column, same)]
 
-        self.student: _Matrix = student
-        self.teacher: _Matrix = lambda i, column, same: int(same)
+        self.student: Matrix = student
+        self.teacher: Matrix = lambda i, column, same: int(same)
 
-    def inner(self, pair: tuple[int, int, bool], x: _Matrix, p: int, y: _Matrix, q: int) -> _Value:
+    def inner(self, pair: tuple[int, int, bool], x: Matrix, p: int, y: Matrix, q: int) -> Value:
         """Σ over columns of x at row p times y at row q of the pair (0 or 1 each)."""
-        total: _Value = 0
+        total: Value = 0
         for count, column, *same in self.space.columns(*pair):
             a, b = x(pair[p], column, same[p]), y(pair[q], column, same[q])
             if not any(isinstance(z, int) and z == 0 for z in (a, b)):
                 total = total + count * (a * b)
         return total
 
-    def seen(self, pair: tuple[int, int, bool], other: _Matrix) -> tuple[_Value, ...]:
+    def seen(self, pair: tuple[int, int, bool], other: Matrix) -> tuple[Value, ...]:
         """|u|², |v|², u·v, |u||v| sin θ and π − θ of a student and another neuron."""
         w = self.student
         a, b = self.inner(pair, w, 0, w, 0), self.inner(pair, other, 1, other, 1)
         c = self.inner(pair, w, 0, other, 1)
         return a, b, c, (a * b - c * c).sqrt(), (-c / (a * b).sqrt()).acos()
 
-    def value(self) -> Model:
+    def value(self) -> Value:
         """The loss."""
-        total: _Value = 0
+        total: Value = 0
         for i, j, same, count in self.space.pairs():
             pair = (i, j, same)
             if same:  # |w|²/2 of a student, 1/2 of a teacher
                 total += count * (self.inner(pair, self.student, 0, self.student, 0) + 1) / 2
             else:
                 _, _, c, s, supplement = self.seen(pair, self.student)
-                total += count * (s + supplement * c + 1) / (2 * arb.pi())
+                total += count * (s + supplement * c + 1) / (2 * self.pi)
             _, _, c, s, supplement = self.seen(pair, self.teacher)
-            total -= count * (s + supplement * c) / arb.pi()
+            total -= count * (s + supplement * c) / self.pi
         return total / 2
 
-    def slopes(self) -> list[Model]:
+    def slopes(self) -> list[Value]:
         """The derivatives along the orbits."""
         w = self.student
-        totals: list[_Value] = [arb(0)] * len(self.space.units)
+        totals: list[Value] = [arb(0)] * len(self.space.units)
         for i, j, same, count in self.space.pairs():
             pair = (i, j, same)
             for other, head in ((w, 1), (self.teacher, -1)):
-                on_u: _Value = arb(0)
-                on_v: _Value = arb.pi()
+                on_u: Value = arb(0)
+                on_v: Value = self.pi
                 if head < 0 or not same:
                     a, _, _, s, on_v = self.seen(pair, other)
                     on_u = s / a
                 for n, x in enumerate(self.space.units):
                     along = on_u * self.inner(pair, x, 0, w, 0)
                     along += on_v * self.inner(pair, x, 0, other, 1)
-                    totals[n] = totals[n] + head * count * along / (2 * arb.pi())
+                    totals[n] = totals[n] + head * count * along / (2 * self.pi)
         return totals
 
-    def matrices(self, along: list[_Matrix]) -> tuple[list[list[_Value]], list[list[_Value]]]:
+    def matrices(self, along: list[Matrix]) -> tuple[list[list[Value]], list[list[Value]]]:
         """The Hessian between matrices, and their inner products."""
         n, w = len(along), self.student
         hessian, gram = ([[arb(0)] * n for _ in along] for _ in range(2))
@@ -299,7 +305,7 @@ class _Loss:
             own = {(p, q): self.inner(pair, along[p], 0, along[q], 0) for p, q in places}
             if same:
                 for p, q in places:
-                    hessian[p][q] += count * own[p, q] / 2
+                    hessian[p][q] += Fraction(1, 2) * (count * own[p, q])
                     gram[p][q] += count * own[p, q]
             for other, head in ((w, 1), (self.teacher, -1)):
                 if head > 0 and same:
@@ -317,11 +323,11 @@ class _Loss:
                         value += supplement * self.inner(pair, along[p], 0, along[q], 1)
                         value += (on_u[p] * v_on[q] + on_v[p] * u_on[q]) / s
                         value -= c / s * (on_u[p] * u_on[q] / a + on_v[p] * v_on[q] / b)
-                    hessian[p][q] += head * count * value / (2 * arb.pi())
+                    hessian[p][q] += head * count * value / (2 * self.pi)
         return hessian, gram
 
 
-def _components(space: _Space) -> Iterator[tuple[str, _Space, list[_Matrix]]]:
+def isotypic(space: Space) -> Iterator[tuple[str, Space, list[Matrix]]]:
     """Names, spaces with places fixed, and matrices in these, one for each copy.
 
     See `shallows.symmetry.spectrum` for why these are all.
@@ -329,15 +335,15 @@ def _components(space: _Space) -> Iterator[tuple[str, _Space, list[_Matrix]]]:
     n = space.size
     singles = space.classes[1:]
 
-    def v(place: int) -> _Value:
+    def v(place: int) -> Value:
         """A vector with mean zero, 1 at the fixed place."""
         return 1 if place == 1 else -1 / (n - 1)
 
     yield "trivial", space, space.units
 
-    fine = _Space(n - 1, (0, 0, *singles))
+    fine = Space(n - 1, (0, 0, *singles))
 
-    def on(r: int, c: int, value: _Matrix, fine: _Space = fine) -> _Matrix:
+    def on(r: int, c: int, value: Matrix, fine: Space = fine) -> Matrix:
         return lambda i, j, same: (
             value(i, j, same) if (fine.classes[i], fine.classes[j]) == (r, c) else 0
         )
@@ -351,7 +357,7 @@ def _components(space: _Space) -> Iterator[tuple[str, _Space, list[_Matrix]]]:
         made += [on(0, r, lambda i, j, same: v(i)), on(r, 0, lambda i, j, same: v(j))]
     yield "standard", fine, made
 
-    fine = _Space(n - 2, (0, 0, 0, *singles))
+    fine = Space(n - 2, (0, 0, 0, *singles))
     turned = {(1, 2): 1, (1, 0): -1 / (n - 2), (0, 2): -1 / (n - 2)}
     yield (
         "exterior",

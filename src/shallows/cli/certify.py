@@ -9,21 +9,52 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shallows.cli.door import app, bar, complain, print_json, say, show, write_json
+from shallows.cli.points import certify_weights, short
 
 if TYPE_CHECKING:
     from shallows.certify import Certificate
+    from shallows.certify.infinity import InfinityCertificate
     from shallows.certify.interval import IntervalCertificate
+    from shallows.certify.splitting import SplittingCertificate
 
 _MOST = 10**12
+_INFINITY = "infinity"
 
 
 @app.command(epilog="Example: `shallows certify II -k 10 --out II-10.json`")
 def certify(
-    name: Annotated[str, typer.Argument(help="`A`, `I`, `II` or `flipped:P`.")],
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="`A`, `I`, `II` or `flipped:P`; or else `--weights`.")
+    ] = None,
     neurons: Annotated[int, typer.Option("-k", help="Neurons of student and teacher.")] = 10,
     bits: Annotated[
         int | None, typer.Option("--bits", help="Precision. [default: 192 + 12 log2 k]")
     ] = None,
+    extra: Annotated[
+        int,
+        typer.Option("--extra", help="Extra student neurons: prove what the point becomes."),
+    ] = 0,
+    how: Annotated[
+        int | None,
+        typer.Option(
+            "--how",
+            help="With `--extra`: which of the continuations that `shallows family --extra` "
+            "lists, from 1. [default: splitting any neuron of the point]",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="A point of your own: an npz file with inner[, outer]."),
+    ] = None,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            "--teacher",
+            help="With `--weights`: `orthonormal`, a neuron for each input, or an npz file: "
+            "inner[, outer].",
+        ),
+    ] = "orthonormal",
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write the certificate.")
     ] = None,
@@ -33,12 +64,46 @@ def certify(
 
     Krawczyk's operator in ball arithmetic on the point's fixed-point space, symmetric criticality,
     and the inertia of the Hessian on every isotypic component. `shallows verify` checks the
-    certificate again with formulas of its own.
+    certificate again with formulas of its own. With `--extra`, that the point with more neurons is
+    a saddle, by a direction along which the loss falls. With `--weights`, the critical point next
+    to the student in a file: by its symmetry if it has one, otherwise in all of its weights.
     """
-    from shallows.atlas.theorems import certified
+    if weights is not None:
+        named = {"name": "NAME", "neurons": "-k", "extra": "--extra", "how": "--how"}
+        given = [o for n, o in named.items() if _is_given(context, n)]
+        if given:
+            raise ValueError(
+                f"`--weights` brings the point, but {' and '.join(given)} would name one. Leave "
+                f"out one or the other."
+            )
+        certify_weights(weights, teacher, bits, out, as_json)
+        return
+    if name is None:
+        raise ValueError(
+            "There is no point to certify. Name a family, e.g. `shallows certify II -k 10`, or "
+            "give a student of your own, `--weights FILE.npz`."
+        )
+    if teacher != "orthonormal":
+        raise ValueError(
+            f"Named families have an orthonormal teacher, but `--teacher {teacher}` was given. "
+            f"Leave it out, or give a student with `--weights`."
+        )
+    from shallows.atlas.theorems import certified, certified_wider
+    from shallows.certify.splitting import SplittingCertificate
 
+    if extra < 0:
+        raise ValueError(f"`--extra` must not be negative, but is {extra}. Use e.g. `--extra 1`.")
+    if how is not None and not extra:
+        raise ValueError(f"`--how {how}` chooses among what extra neurons make. Add `--extra 1`.")
     began = time.perf_counter()
-    certificate = certified(name, neurons, bits)
+    if extra:
+        found = certified_wider(name, neurons, extra, how, bits)
+        if isinstance(found, SplittingCertificate):
+            _told(found, extra, out, as_json, time.perf_counter() - began)
+            return
+        certificate = found
+    else:
+        certificate = certified(name, neurons, bits)
     spent = time.perf_counter() - began
     if out is not None:
         write_json(out, certificate.as_json())
@@ -51,9 +116,35 @@ def certify(
         complain(f"{certificate.statement} Raise `--bits`.", 1)
 
 
+def _is_given(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _told(
+    certificate: "SplittingCertificate", extra: int, out: Path | None, as_json: bool, spent: float
+) -> None:
+    if out is not None:
+        write_json(out, certificate.as_json())
+    if as_json:
+        print_json(_splitting(certificate) | {"extra": extra, "seconds": spent})
+    else:
+        print(f"{certificate.verdict.value}: {certificate.statement}")
+        say(f"{spent:.2f} s" + ("" if out is None else f"; certificate: {out}"))
+    if certificate.verdict.name != "PROVED":
+        complain(f"{certificate.statement} Raise `--bits`, or choose `--how`.", 1)
+
+
+def _splitting(certificate: "SplittingCertificate") -> dict[str, Any]:
+    """What a certificate about split neurons says, without what only a check needs."""
+    whole = certificate.as_json()
+    kept = {key: whole[key] for key in ("verdict", "statement", "separations")}
+    return kept | {"loss": certificate.core.loss, "core": _short(certificate.core)}
+
+
 @app.command(epilog="Example: `shallows verify II-10.json`")
 def verify(
-    file: Annotated[Path, typer.Argument(help="What `certify` or `theorem` wrote.")],
+    file: Annotated[Path, typer.Argument(help="What `certify`, `theorem` or `threshold` wrote.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Prove the statement of a certificate again, by a second and smaller code.
@@ -62,14 +153,35 @@ def verify(
     certificate or was altered.
     """
     from shallows.atlas.theorems import Theorem
-    from shallows.certify import Certificate
+    from shallows.certify import Certificate, PointCertificate, verify_point
     from shallows.certify import verify as verified
+    from shallows.certify.infinity import InfinityCertificate
     from shallows.certify.interval import IntervalCertificate
+    from shallows.certify.splitting import SplittingCertificate
+    from shallows.certify.threshold import ThresholdEnclosure
+    from shallows.certify.verify_infinity import verify_infinity
     from shallows.certify.verify_interval import verify_interval
+    from shallows.certify.verify_splitting import verify_splitting
+    from shallows.certify.verify_threshold import verify_threshold
 
     document = _read(file)
     schema = document.get("schema") if isinstance(document, dict) else None
-    if schema == IntervalCertificate.schema:
+    if schema == PointCertificate.schema:
+        point = PointCertificate.from_json(document)
+        check = verify_point(point)
+        if as_json:
+            print_json(short(point) | {"verdict": check.verdict.value, "reason": check.reason})
+        else:
+            print(f"{check.verdict.value}: {point.statement}")
+    elif schema == InfinityCertificate.schema:
+        endless = InfinityCertificate.from_json(document)
+        with bar("checking", len(endless.interval.boxes) + 1) as step:
+            check = verify_infinity(endless, step)
+        if as_json:
+            print_json({"verdict": check.verdict.value, "reason": check.reason} | _ends(endless))
+        else:
+            print(f"{check.verdict.value}: {endless.statement}")
+    elif schema == IntervalCertificate.schema:
         interval = IntervalCertificate.from_json(document)
         with bar("checking", len(interval.boxes)) as step:
             check = verify_interval(interval, step)
@@ -77,13 +189,30 @@ def verify(
             print_json({"verdict": check.verdict.value, "reason": check.reason} | _ends(interval))
         else:
             print(f"{check.verdict.value}: {interval.statement}")
+    elif schema == SplittingCertificate.schema:
+        splitting = SplittingCertificate.from_json(document)
+        check = verify_splitting(splitting)
+        if as_json:
+            changed = {"verdict": check.verdict.value, "reason": check.reason}
+            print_json(_splitting(splitting) | changed)
+        else:
+            print(f"{check.verdict.value}: {splitting.statement}")
+    elif schema == ThresholdEnclosure.schema:
+        found = ThresholdEnclosure.from_json(document)
+        check = verify_threshold(found)
+        if as_json:
+            said = {"statement": found.statement, "lower": found.lower, "upper": found.upper}
+            print_json({"verdict": check.verdict.value, "reason": check.reason, **said})
+        else:
+            print(f"{check.verdict.value}: {found.statement}")
     elif schema == Theorem.schema:
         theorem = Theorem.from_json(document)
         with bar("checking", len(theorem.certificates)) as step:
             check = theorem.check(step)
         if as_json:
-            said = {"statement": theorem.statement, "first": theorem.first, "last": theorem.last}
-            print_json({"verdict": check.verdict.value, "reason": check.reason, **said})
+            ends = {"first": theorem.first, "last": theorem.last}
+            proved = {"verdict": check.verdict.value, "reason": check.reason}
+            print_json({**proved, "statement": theorem.statement, **ends})
         else:
             print(f"{check.verdict.value}: {theorem.statement}")
     else:
@@ -98,11 +227,18 @@ def verify(
         complain(f"Not proved again: {check.reason}", 1)
 
 
-@app.command(epilog="Example: `shallows theorem spurious --from 6 --to 1000 --out spurious.json`")
+@app.command(
+    epilog="Example: `shallows theorem spurious --from 6 --to infinity --out spurious.json`"
+)
 def theorem(
     name: Annotated[str, typer.Argument(help="`spurious`.")],
     first: Annotated[int, typer.Option("--from", help="The smallest size.")] = 6,
-    last: Annotated[int, typer.Option("--to", help="The largest size.")] = 100,
+    to: Annotated[
+        str, typer.Option("--to", help="The largest size; `infinity` for all, with `--real`.")
+    ] = "100",
+    family: Annotated[
+        str, typer.Option("--family", help="With `--to infinity`: `A`, `I` or `II`.")
+    ] = "II",
     out: Annotated[Path, typer.Option("--out", help="The certificate.")] = Path("theorem.json"),
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
     real: Annotated[
@@ -114,23 +250,37 @@ def theorem(
 
     One file with a certificate for each size. Interrupt it when you like: what was proved is kept
     beside the file, and the same command goes on. With `--real`, one certificate for all real
-    sizes in the range: a curve of critical points, all of them spurious strict minima.
+    sizes in the range: a curve of critical points, all of them spurious strict minima. With `--to
+    infinity`, the same for all sizes from the smallest on: one theorem about infinitely many.
     """
-    from shallows.atlas.theorems import spurious, spurious_everywhere
+    from shallows.atlas.theorems import spurious, spurious_everywhere, spurious_to_infinity
 
-    if not 1 <= first <= last <= _MOST:
-        raise ValueError(
-            f"`--from {first} --to {last}` is no range of sizes. Use e.g. `--from 6 --to 1000`."
-        )
     if name != "spurious":
         raise ValueError(f"There is no theorem called {name!r}. The one there is: `spurious`.")
+    if workers != 1 and (real or to == _INFINITY):
+        raise ValueError(
+            f"`--workers {workers}` has no use with `--real` and `--to {_INFINITY}`, where each "
+            f"box continues the one before. Leave it out."
+        )
+    if to == _INFINITY:
+        if not 1 <= first <= _MOST:
+            raise ValueError(f"`--from {first}` is no size. Use e.g. `--from 6`.")
+        _prove_everywhere(lambda step: spurious_to_infinity(str(first), family, step), out, as_json)
+        return
+    if family != "II":
+        raise ValueError(
+            f"`--family {family}` is proved for all large sizes at once only. Add `--to infinity`."
+        )
+    last = int(to) if to.isascii() and to.isdigit() else 0
+    if not 1 <= first <= last <= _MOST:
+        raise ValueError(
+            f"`--from {first} --to {to}` is no range of sizes. Use e.g. `--from 6 --to 1000`, or "
+            f"`--to {_INFINITY}`."
+        )
     if real:
-        if workers != 1:
-            raise ValueError(
-                f"`--workers {workers}` has no use with `--real`, where each box continues the "
-                f"one before. Leave it out."
-            )
-        _prove_everywhere(spurious_everywhere, first, last, out, as_json)
+        _prove_everywhere(
+            lambda step: spurious_everywhere(str(first), str(last), step), out, as_json
+        )
         return
     began = time.perf_counter()
     with bar("proving", last - first + 1) as step:
@@ -149,11 +299,13 @@ def theorem(
 
 
 def _prove_everywhere(
-    proof: "Callable[..., IntervalCertificate]", first: int, last: int, out: Path, as_json: bool
+    proof: "Callable[[Callable[[float], None]], IntervalCertificate | InfinityCertificate]",
+    out: Path,
+    as_json: bool,
 ) -> None:
     began = time.perf_counter()
     with bar("proving", 100) as step:
-        proved = proof(str(first), str(last), lambda share: step(int(100 * share)))
+        proved = proof(lambda share: step(int(100 * share)))
     spent = time.perf_counter() - began
     write_json(out, proved.as_json())
     if as_json:
@@ -162,13 +314,26 @@ def _prove_everywhere(
     else:
         print(f"{proved.verdict.value}: {proved.statement}")
         say(f"{spent:.1f} s; certificate: {out}")
-    if not proved.boxes:
+    if proved.verdict.name != "PROVED":
         complain(proved.statement, 1)
 
 
-def _ends(certificate: "IntervalCertificate") -> dict[str, Any]:
-    """What an interval's certificate says, without its boxes."""
+def _ends(certificate: "IntervalCertificate | InfinityCertificate") -> dict[str, Any]:
+    """What a certificate for real sizes says, without its boxes."""
+    from shallows.certify.infinity import InfinityCertificate
+
     c = certificate
+    if isinstance(c, InfinityCertificate):
+        tail = c.tail
+        return {
+            "statement": c.statement,
+            "first": c.first,
+            "last": c.interval.last if tail is None else _INFINITY,
+            "boxes": len(c.interval.boxes),
+            "loss": None if tail is None else c.loss,
+            "scaled_loss": None if tail is None else tail.scaled_loss,
+            "smallest_eigenvalue": None if tail is None else c.smallest_eigenvalue,
+        }
     said = {"statement": c.statement, "first": c.first, "last": c.last, "boxes": len(c.boxes)}
     return said | {"loss": c.loss, "smallest_eigenvalue": c.smallest_eigenvalue}
 
@@ -182,6 +347,8 @@ def _short(certificate: "Certificate") -> dict[str, Any]:
         "loss",
         "smallest_eigenvalue",
         "index",
+        "descent",
+        "distance",
         "eigenvalues",
         "weights",
     )

@@ -2,12 +2,22 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shallows.cli.door import app, print_json, range_in, say, show, sizes_in
+from shallows.cli.door import (
+    app,
+    complain,
+    print_json,
+    range_in,
+    say,
+    show,
+    sizes_in,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from shallows.atlas.extra import Continuation
@@ -74,14 +84,14 @@ def family(
 def _continued(found: "Member", continued: "list[Continuation]", extra: int) -> Any:
     table = _table(
         f"with {extra} extra neuron{'s' if extra > 1 else ''}: every continuation that was found",
-        ("how", "loss", "kind", "smallest eigenvalue", "component"),
+        ("", "how", "loss", "kind", "smallest eigenvalue", "component"),
     )
-    table.columns[0].no_wrap = False
-    for c in continued:
+    table.columns[1].no_wrap = False
+    for i, c in enumerate(continued, 1):
         least = c.smallest
         cells = ("", "") if least is None else (f"{float(least.eigenvalue):.9g}",)
         component = () if least is None else (least.representation.value,)
-        table.add_row(c.how, f"{c.value:.9g}", c.kind.value, *cells, *component)
+        table.add_row(str(i), c.how, f"{c.value:.9g}", c.kind.value, *cells, *component)
     return table
 
 
@@ -114,16 +124,34 @@ def family_document(found: "Member") -> dict[str, Any]:
     }
 
 
-@app.command(epilog="Example: `shallows threshold II`")
+@app.command(epilog="Example: `shallows threshold II --certify --out threshold.json`")
 def threshold(
     name: Annotated[str, typer.Argument(help="`A`, `I`, `II`, `flipped:P` or `unflipped:Q`.")],
+    certify: Annotated[
+        bool, typer.Option("--certify", help="Prove it, for `A`, `I` and `II`.")
+    ] = False,
+    until: Annotated[
+        int | None,
+        typer.Option("--to", help="With `--certify`: also that it is a minimum up to this size."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="With `--certify`: where to write the certificate."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """The real number of neurons from which on a family is a minimum.
 
     Sizes of blocks are numbers in a formula, so that the width can be followed as a real number;
-    the threshold is where an eigenvalue of the named component is zero.
+    the threshold is where an eigenvalue of the named component is zero. With `--certify`, an
+    enclosure that is proved, in a file that `shallows verify` checks.
     """
+    if certify:
+        _certified(name, until, out, as_json)
+        return
+    if until is not None or out is not None:
+        option = "--to" if until is not None else "--out"
+        raise ValueError(f"`{option}` belongs to a proof. Add `--certify`, or leave it out.")
     from shallows.atlas.families import threshold
 
     found = threshold(name)
@@ -142,6 +170,25 @@ def threshold(
         f"{found.name} is a minimum from k = {found.neurons!r} on: there an eigenvalue of the "
         f"{found.representation.value} component{where} is zero ({found.event.value})."
     )
+
+
+def _certified(name: str, until: int | None, out: Path | None, as_json: bool) -> None:
+    from shallows.atlas.theorems import certified_threshold
+
+    began = time.perf_counter()
+    found = certified_threshold(name, until=None if until is None else str(until))
+    spent = time.perf_counter() - began
+    if out is not None:
+        write_json(out, found.as_json())
+    if as_json:
+        kept = ("verdict", "statement", "component", "lower", "upper", "monotone")
+        whole = found.as_json()
+        print_json({"name": name} | {key: whole[key] for key in kept} | {"seconds": spent})
+    else:
+        print(f"{found.verdict.value}: {found.statement}")
+        say(f"{spent:.2f} s" + ("" if out is None else f"; certificate: {out}"))
+    if found.verdict.value != "PROVED":
+        complain(found.statement, 1)
 
 
 @app.command(epilog="Example: `shallows compare II A I -k 6:1000 --out compared`")

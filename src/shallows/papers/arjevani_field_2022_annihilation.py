@@ -1,5 +1,6 @@
 """Arjevani & Field (2022): more neurons turn spurious minima into saddles."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,15 @@ import numpy as np
 from shallows.atlas.catalogue import Kind
 from shallows.atlas.extra import annihilation, continuations
 from shallows.atlas.families import member
-from shallows.certify.verdict import Verdict
+from shallows.atlas.theorems import certified_wider
+from shallows.certify import (
+    Certificate,
+    SplittingCertificate,
+    Verdict,
+    certify,
+    verify,
+    verify_splitting,
+)
 from shallows.lab import Case, Record, Result
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, Network
@@ -69,6 +78,10 @@ def cases(scale: Scale) -> list[Case]:
         for name in _SYMMETRY
         for k in (sizes[1:] if (name, scale) == ("II", Scale.smoke) else sizes)
     ]
+    proofs = [12] if scale is Scale.smoke else [7, 8, 10, 12, 20, 100]
+    made += [
+        Case({"ask": "proof", "family": name, "neurons": k}) for name in _SYMMETRY for k in proofs
+    ]
     made += [
         Case({"ask": "nearby", "family": "A", "neurons": k, "extra": 1}) for k in sizes if k > 10
     ]
@@ -88,6 +101,8 @@ def measure(case: dict) -> Result:
     """What continues a family, what else is near, or the same for a perturbed teacher."""
     if case["ask"] == "annihilation":
         return _annihilation(case["family"], case["neurons"], case["most"])
+    if case["ask"] == "proof":
+        return _proof(case["family"], case["neurons"])
     if case["ask"] == "nearby":
         return _nearby(case["family"], case["neurons"], case["extra"])
     return _perturbation(case["family"], case["neurons"], case["size"], case["seed"])
@@ -104,6 +119,21 @@ def _annihilation(name: str, k: int, most: int) -> Result:
             "verified": sum(c.descends() for c in saddles) if k <= _DENSE else None,
         }
     )
+
+
+def _proof(name: str, k: int) -> Result:
+    """Certificates: splitting any neuron, and each point with one new neuron."""
+    new = [c for c in continuations(member(name, k), 1) if c.row is None and not c.is_gone]
+    return Result(
+        {
+            "splitting": _written(certified_wider(name, k, 1)),
+            "new": [_written(certify(c.loss, c.point, bits=256)) for c in new],
+        }
+    )
+
+
+def _written(certificate: Certificate | SplittingCertificate) -> str:
+    return json.dumps(certificate.as_json(), ensure_ascii=False)
 
 
 def _nearby(name: str, k: int, extra: int) -> Result:
@@ -167,14 +197,15 @@ def _newton(loss: SquaredLoss, start: np.ndarray, neurons: int):
 
 def judge(records: Sequence[Record]) -> dict[str, Judgement]:
     """See `Paper.judge`."""
-    by: dict[str, list[Record]] = {"annihilation": [], "nearby": [], "perturbation": []}
+    asks = ("annihilation", "proof", "nearby", "perturbation")
+    by: dict[str, list[Record]] = {ask: [] for ask in asks}
     for record in records:
         by[record.case.data["ask"]].append(record)
     table = {(r.case.data["family"], r.case.data["neurons"]): r for r in by["annihilation"]}
     return {
-        "annihilation": _judge_annihilation(table),
+        "annihilation": _judge_annihilation(table, by["proof"]),
         "lesser-symmetry": _judge_symmetry(table),
-        "one-and-two": _judge_one_and_two(table),
+        "one-and-two": _judge_one_and_two(table, by["proof"]),
         "no-new-minima": _judge_nearby(by["nearby"]),
         "perturbed-target": _judge_perturbed(by["perturbation"]),
     }
@@ -192,28 +223,60 @@ def _extra(table) -> dict[str, dict[str, int | None]]:
     }
 
 
-def _judge_annihilation(table) -> Judgement:
+def _split(record: Record) -> SplittingCertificate | None:
+    """That every splitting of a spurious minimum is a saddle, if the proof checks."""
+    found = SplittingCertificate.from_json(json.loads(record.values["splitting"]))
+    is_spurious = found.core.index == 0 and float(found.core.loss[0]) > 0
+    every = len(found.separations) == len(found.core.rows)
+    proved = is_spurious and every and verify_splitting(found).verdict is Verdict.PROVED
+    return found if proved else None
+
+
+def _new(record: Record) -> list[Certificate]:
+    """The points with one new neuron whose proofs check."""
+    found = [Certificate.from_json(json.loads(text)) for text in record.values["new"]]
+    return [c for c in found if c.index is not None and verify(c).verdict is Verdict.PROVED]
+
+
+def _place(record: Record) -> str:
+    return f"{record.case.data['family']}, k = {record.case.data['neurons']}"
+
+
+def _judge_annihilation(table, proofs: Sequence[Record]) -> Judgement:
     extra = _extra(table)
     open_ = [f"{name}, k = {k}" for name in extra for k, m in extra[name].items() if m is None]
     checked = [r.values for r in table.values() if r.values["verified"] is not None]
     saddles, verified = (sum(v[key] for v in checked) for key in ("saddles", "verified"))
-    if verified < saddles:
-        verdict = Verdict.UNDECIDED
-    else:
-        verdict = Verdict.UNDECIDED if open_ else Verdict.SUPPORTED
-    return Judgement(
-        verdict,
+    split = [_place(r) for r in proofs if _split(r) is not None]
+    new = [_place(r) for r in proofs if _new(r) and all(c.index for c in _new(r))]
+    searched = (
         f"Of {sum(map(len, extra.values()))} minima, all that was found to continue them is a "
         f"saddle, or flows elsewhere, with at most "
         f"{max((m for row in extra.values() for m in row.values() if m), default=0)} more neurons"
         + (f", except {', '.join(open_)}" if open_ else "")
         + f". {verified} of {saddles} descent directions were verified on the full loss. That "
-        f"nothing else continues them is not proved.",
-        {
-            "smallest_extra": extra,
-            "descent_directions": saddles,
-            "verified_on_the_full_loss": verified,
-        },
+        f"nothing else continues them is not proved."
+    )
+    numbers = {
+        "smallest_extra": extra,
+        "descent_directions": saddles,
+        "verified_on_the_full_loss": verified,
+        "splitting_proved": split,
+        "new_neuron_is_a_proved_saddle": new,
+    }
+    if len(split) < len(proofs) or not split:
+        is_open = verified < saddles or bool(open_)
+        verdict = Verdict.UNDECIDED if is_open else Verdict.SUPPORTED
+        return Judgement(verdict, searched, numbers)
+    return Judgement(
+        Verdict.PROVED,
+        f"Splitting any of its neurons makes a degenerate saddle of the spurious minimum "
+        f"{'; '.join(split)}: one more neuron is enough, and so is any number. With one new neuron "
+        f"instead, every point that was found to continue {'; '.join(new) or 'none'} is a proved "
+        f"saddle. " + searched,
+        numbers,
+        proof="a certificate of each minimum and of a direction of descent for each split neuron, "
+        "verified",
     )
 
 
@@ -251,7 +314,12 @@ def _judge_symmetry(table) -> Judgement:
     )
 
 
-def _judge_one_and_two(table) -> Judgement:
+def _judge_one_and_two(table, proofs: Sequence[Record]) -> Judgement:
+    survivors = {
+        _place(r): [[*c.loss] for c in _new(r) if c.index == 0]
+        for r in proofs
+        if any(c.index == 0 for c in _new(r))
+    }
     expected = {"A": 1, "I": 2, "II": 2}
     extra, components, exceptions = _extra(table), {}, []
     for name, row in extra.items():
@@ -275,8 +343,17 @@ def _judge_one_and_two(table) -> Judgement:
         ("The numbers of neurons are as stated" if not exceptions else "Other numbers of neurons: ")
         + "; ".join(exceptions)
         + ". The steepest descent from saddles with new neurons is in the standard representation "
-        + ("at all of them." if not odd else f"except at some for {', '.join(odd)}."),
-        {"smallest_extra": extra, "components": components},
+        + ("at all of them." if not odd else f"except at some for {', '.join(odd)}.")
+        + (
+            f" That one new neuron leaves a strict minimum is proved for {'; '.join(survivors)}."
+            if survivors
+            else ""
+        ),
+        {
+            "smallest_extra": extra,
+            "components": components,
+            "losses_of_proved_minima_with_a_new_neuron": survivors,
+        },
     )
 
 
