@@ -2,10 +2,27 @@
 
 import functools
 
+import jax.numpy as jnp
 import numpy as np
 
 from shallows.landscape import AllWeights, InnerWeights
-from shallows.model import AbstractLaw, Gaussian, Network, Rotational, Sample
+from shallows.model import (
+    AbstractActivation,
+    AbstractLaw,
+    Analytic,
+    Erf,
+    Gaussian,
+    Mixture,
+    Network,
+    Polynomial,
+    Rotational,
+    Sample,
+    Sine,
+    StudentT,
+    absolute,
+    leaky,
+    relu,
+)
 
 SLANTED = np.array([[2.0, 0.6, -0.3], [0.6, 1.0, 0.2], [-0.3, 0.2, 0.5]])
 FLAT = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 2.0]])  # of rank two
@@ -26,6 +43,26 @@ def laws() -> dict[str, AbstractLaw]:
         "ball": Rotational(3, 2.5, filled=True),
         "sample": Sample(points, block=16),  # 50 = 3 · 16 + 2: the last block is padded
         "weighted sample": Sample(points, weights),
+        "student": StudentT(degrees=9.0, scale=SLANTED),
+        "mixture": Mixture(
+            [Gaussian(covariance=SLANTED), Gaussian(3), Rotational(3, 0.5)], [1.0, 2.0, 1.0]
+        ),
+    }
+
+
+@functools.cache
+def activations() -> dict[str, AbstractActivation]:
+    """At least one activation of every kind; `test_activations_quadrature` checks each."""
+    return {
+        "relu": relu,
+        "leaky": leaky(0.2),
+        "abs": absolute,
+        "erf": Erf(),
+        "sin": Sine(),
+        "cos": Sine.cosine(2.0),
+        "polynomial": Polynomial([0.3, 1, -0.5, 0.2]),
+        "hermite": Polynomial.hermite([0, 0, 0, 1]),
+        "tanh": Analytic(jnp.tanh, "tanh"),
     }
 
 

@@ -6,7 +6,20 @@ import hypothesis.strategies as st
 import numpy as np
 
 from shallows.landscape import AllWeights, SquaredLoss
-from shallows.model import Gaussian, Network, Rotational, Sample, orthonormal
+from shallows.model import (
+    Analytic,
+    Erf,
+    Gaussian,
+    Mixture,
+    Network,
+    PiecewiseLinear,
+    Polynomial,
+    Rotational,
+    Sample,
+    Sine,
+    StudentT,
+    orthonormal,
+)
 
 # Integers stay small: `orthonormal(10**9)` is no nonsense, and allocates; 10¹⁷ ends the process,
 # inside XLA.
@@ -48,6 +61,16 @@ CONSTRUCTORS = {
     "Sample": lambda x, y, z: Sample(x, y),
     "weights": lambda x, y, z: Sample(np.ones((2, 3)), x),
     "block": lambda x, y, z: Sample(np.ones((2, 3)), block=x),
+    "StudentT": lambda x, y, z: StudentT(x, degrees=y),
+    "scale": lambda x, y, z: StudentT(degrees=x, scale=y),
+    "Mixture": lambda x, y, z: Mixture(x, y),
+    "mixture weights": lambda x, y, z: Mixture([Gaussian(2), Gaussian(2)], x),
+    "PiecewiseLinear": lambda x, y, z: PiecewiseLinear(x, y),
+    "Erf": lambda x, y, z: Erf(x),
+    "Sine": lambda x, y, z: Sine(x, y),
+    "Polynomial": lambda x, y, z: Polynomial(x),
+    "hermite": lambda x, y, z: Polynomial.hermite(x),
+    "Analytic": lambda x, y, z: Analytic(np.tanh, "tanh", longest=x, tolerance=1.0),
     "relabel": lambda x, y, z: orthonormal(2).relabel(x, y),
     "rescale": lambda x, y, z: orthonormal(2).rescale(x),
     "embed": lambda x, y, z: orthonormal(2).embed(x),

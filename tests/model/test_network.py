@@ -1,6 +1,7 @@
 """Networks: what they compute, what leaves it alone, and what their errors say."""
 
 import re
+from typing import Any
 
 import hypothesis as hp
 import hypothesis.strategies as st
@@ -58,7 +59,7 @@ def test_single_precision_is_promoted_and_its_rounding_stays():
 @pytest.mark.parametrize("name", ["inner", "outer", "bias"])
 def test_masked_weights_are_refused(name):
     """A mask was lost on the way, and what was behind it taken for a weight."""
-    weights = {"inner": np.eye(2), "outer": np.ones(2), "bias": np.zeros(2)}
+    weights: dict[str, Any] = {"inner": np.eye(2), "outer": np.ones(2), "bias": np.zeros(2)}
     hidden = np.ma.masked_array(weights[name], weights[name] == weights[name].max())
     for value in (hidden, list(hidden), tuple(hidden)):
         with pytest.raises(ValueError, match=f"`{name}` must be known everywhere, but has masked"):
@@ -215,12 +216,12 @@ ERRORS = {
     ),
     "negative factor": (
         lambda: Network(np.eye(2)).rescale(np.array([1.0, -2.0])),
-        "ReLU is homogeneous for positive factors only, but `factor` is [ 1. -2.]. Pass positive "
+        "relu is homogeneous for positive factors only, but `factor` is [ 1. -2.]. Pass positive "
         "numbers.",
     ),
     "zero factor": (
         lambda: Network(np.eye(2)).rescale(0),
-        "ReLU is homogeneous for positive factors only, but `factor` is 0. Pass positive numbers.",
+        "relu is homogeneous for positive factors only, but `factor` is 0. Pass positive numbers.",
     ),
     "basis": (
         lambda: Network(np.eye(2)).embed(np.eye(3)),

@@ -4,12 +4,13 @@ import hypothesis as hp
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
 
 import zoo
 from shallows.model import gram, gram_gradient, gram_hessian
-from shallows.model.overlaps import curvature, mixed_curvature, pairs, pull
+from shallows.model.overlaps import curvature, mixed_curvature, net_pull, pairs, pull
 
 EPS = np.finfo(float).eps
 
@@ -247,6 +248,61 @@ def test_autodiff_at_zero_neurons_is_never_nan():
     np.testing.assert_allclose(on_u, gradients(u, v).sum(axis=1), atol=1e-15)
     np.testing.assert_allclose(on_v, gradients(v, u).sum(axis=1), atol=1e-15)
     assert all(np.all(np.isfinite(block)) for block in jax.tree.leaves(derivatives))
+
+
+def _net_pull_to_fifty_digits(w, a, v, b):
+    def one(x, y):
+        x, y = ([mp.mpf(float(t)) for t in z] for z in (x, y))
+        p, q = (mp.sqrt(mp.fsum(t * t for t in z)) for z in (x, y))
+        minus, plus = (
+            [s / p + sign * t / q for s, t in zip(x, y, strict=True)] for sign in (-1, 1)
+        )
+        chords = [mp.sqrt(mp.fsum(t * t for t in z)) for z in (minus, plus)]
+        angle = 2 * mp.atan2(*chords)
+        return [
+            (q * mp.sin(angle) * s / p + (mp.pi - angle) * t) / (2 * mp.pi)
+            for s, t in zip(x, y, strict=True)
+        ]
+
+    with mp.workdps(50):
+        total = [
+            [
+                mp.fsum(
+                    [float(h) * one(x, y)[l] for h, y in zip(a, w, strict=True)]
+                    + [-float(h) * one(x, y)[l] for h, y in zip(b, v, strict=True)]
+                )
+                for l in range(len(x))
+            ]
+            for x in w
+        ]
+        return np.array(total, dtype=float)
+
+
+@pytest.mark.parametrize("distance", [1.0, 1e-2, 1e-5, 1e-8, 1e-11, 0.0])
+@pytest.mark.parametrize("is_basis", [False, True])
+def test_the_net_pull_keeps_its_digits_where_neurons_meet(distance, is_basis):
+    # Its angles do not: from a rounded cosine, one of 1e-8 may be read as zero.
+    v = np.eye(3) if is_basis else _rows(20, 3, 3)
+    a, b = np.array([1.0, -2.0, 0.5]), np.array([1.5, 1.0, -1.0])
+    w = np.array([v[0], -2 * v[1], 3 * v[0]]) + distance * _rows(21, 3, 3)
+    ours = jax.jit(net_pull)(w, a, None if is_basis else v, b)
+    size = np.abs(a) @ np.linalg.norm(w, axis=1) + np.abs(b) @ np.linalg.norm(v, axis=1)
+    expected = _net_pull_to_fifty_digits(w, a, v, b)
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=2e-15 * size)
+
+
+@pytest.mark.parametrize("is_basis", [False, True])
+def test_the_derivative_of_the_net_pull_is_the_hessian_also_where_neurons_meet(is_basis):
+    v = np.eye(3) if is_basis else _rows(20, 3, 3)
+    a, b = np.array([1.0, -2.0, 0.5]), np.array([1.5, 1.0, -1.0])
+    for w in (_rows(22, 3, 3), np.array([v[0], -2 * v[1], 3 * v[0]])):
+        slope = jax.jit(jax.jacfwd(lambda w: net_pull(w, a, None if is_basis else v, b)))(w)
+        pure, mixed = hessians(w, w)
+        theirs, _ = hessians(w, v)
+        expected = np.einsum("ijde,j->ijde", mixed, a).transpose(0, 2, 1, 3).copy()
+        own = np.einsum("ijde,j->ide", pure, a) - np.einsum("ijde,j->ide", theirs, b)
+        expected[np.arange(3), :, np.arange(3)] += own
+        np.testing.assert_allclose(slope, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "slanted gaussian", "sphere"])

@@ -20,7 +20,7 @@ from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
 from shallows.atlas.naming import ZERO_LOSS, family_name
 from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, key, provenance, sweep
 from shallows.landscape import SquaredLoss
-from shallows.model import Gaussian, Network, Sample
+from shallows.model import Gaussian, Mixture, Network, Sample, relu
 from shallows.model.network import positive_integer
 from shallows.solve import (
     ZERO,
@@ -111,6 +111,7 @@ def census(
         "teacher": _teacher_words(loss.teacher),
         "law": _law_words(loss.law),
         "trained": type(loss.trained).__name__,
+        **({} if loss.activation == relu else {"activation": loss.activation.name}),
         "optimiser": _method_words(how),
         "init": float(scale),
         "seed": int(seed),
@@ -174,7 +175,18 @@ def usual_method(loss: SquaredLoss) -> AbstractMethod:
     Where the gradient jumps the flow slides along the kink in ever smaller steps until it has no
     more of them; descent crosses it, and settles or is seen to chatter.
     """
-    return GradientFlow() if loss.law.is_smooth else GradientDescent()
+    return GradientFlow() if loss.is_smooth else GradientDescent()
+
+
+def usual_step(loss: SquaredLoss) -> float | None:
+    """The step of descent if it is not told: 1/λ_max of the Hessian at the teacher.
+
+    None for the ReLU, where `GradientDescent` has a published one.
+    """
+    if loss.activation == relu or not loss.is_smooth:
+        return None
+    hessian = loss.cell_hessian_at(loss.teacher.inner, loss.teacher.outer)
+    return float(f"{1 / np.linalg.eigvalsh(hessian)[-1]:.2g}")
 
 
 def _blocks(
@@ -285,6 +297,7 @@ class _Catalogue:
         # The geometry in which relabellings act is the law's; only there is the standard
         # basis as a teacher the standard basis.
         self.whiten = lambda w: np.asarray(loss.law.whiten(jnp.asarray(w)))
+        self.parity = loss.activation.parity
         basis = np.asarray(teacher.inner)
         self.is_standard = (
             not isinstance(loss.law, Sample)
@@ -301,6 +314,7 @@ class _Catalogue:
             and isinstance(loss.law, Gaussian)
             and self.teacher_heads is None
             and not loss.trained.is_everything
+            and loss.activation == relu
         )
         self.size = teacher_power(loss)
         self.members: list[_Member] = []
@@ -326,8 +340,9 @@ class _Catalogue:
             )
 
     def _place(self, inner, outer, loss, start, steps, size) -> None:
-        rows = inner if self.is_standard else self.whiten(inner)
-        heads = None if np.all(outer == 1) and self.teacher_heads is None else outer
+        rows, outer_up_to_sign = self._rows(inner, outer)
+        has_heads = self.teacher_heads is not None or not np.all(outer_up_to_sign == 1)
+        heads = outer_up_to_sign if has_heads else None
         theirs = None if heads is None else np.asarray(self.loss.teacher.outer)
         point = canonical(rows, self.basis, heads, theirs)
         # Zero loss with neurons or heads to spare is a continuum, and one family.
@@ -357,10 +372,28 @@ class _Catalogue:
             quick = float(np.linalg.norm(member.point.inner - point.inner))
             if quick <= SAME:
                 return quick
-        known = member.inner if self.is_standard else self.whiten(member.inner)
+        known, outer = self._rows(member.inner, member.outer)
         return distance_up_to_relabelling(
-            known, rows, self.basis, None if heads is None else member.outer, heads, theirs
+            known, rows, self.basis, None if heads is None else outer, heads, theirs
         )
+
+    def _rows(self, inner, outer) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons in the law's geometry, and heads, without the signs that cannot matter.
+
+        For an even σ those of neurons and, as seen by a standard basis, those of inputs: what is
+        left are absolute values. For an odd σ with trained heads, those of heads.
+        """
+        rows = inner if self.is_standard else self.whiten(inner)
+        if self.parity > 0 and self.is_standard:
+            return np.abs(rows), outer
+        if self.parity > 0:
+            largest = np.argmax(
+                np.abs(rows) > (1 - 1e-6) * np.abs(rows).max(axis=1)[:, None], axis=1
+            )
+            return rows * np.sign(rows[np.arange(len(rows)), largest])[:, None], outer
+        if self.parity < 0 and self.loss.trained.is_everything:
+            return rows * np.where(outer < 0, -1.0, 1.0)[:, None], np.abs(outer)
+        return rows, outer
 
     def families(self, block: _Block | None) -> tuple[Family, ...]:
         """The finished catalogue, most frequent first."""
@@ -376,9 +409,7 @@ class _Catalogue:
 
     def _family(self, member: _Member, block: _Block | None) -> Family:
         point, loss = member.point, self.loss
-        flipped = flipped_neurons(
-            member.inner if self.is_standard else self.whiten(member.inner), self.basis
-        )
+        flipped = flipped_neurons(self._rows(member.inner, member.outer)[0], self.basis)
         spectrum, kind = _spectrum(loss, member.inner, member.outer)
         if member.is_global and (len(member.outer) > loss.teacher.neurons or kind is Kind.saddle):
             kind = Kind.degenerate  # whatever the sign of an eigenvalue near zero
@@ -414,7 +445,11 @@ class _Catalogue:
 def _curve(block: _Block, member: _Member) -> Curve:
     inner, outer, keys = block.starts(member.start, 1)
     rows = recorded(
-        block.loss, Network(inner[0], outer[0]), block.method, key=keys[0], until=member.steps
+        block.loss,
+        Network(inner[0], outer[0], activation=block.loss.activation),
+        block.method,
+        key=keys[0],
+        until=member.steps,
     )
     return Curve(*(tuple(float(x) for x in row) for row in rows))
 
@@ -424,7 +459,7 @@ def _spectrum(loss: SquaredLoss, inner, outer) -> tuple[tuple[Level, ...], Kind]
     w, a = jnp.asarray(inner), jnp.asarray(outer)
     if loss.trained.join(w, a).size <= _FULL_SPECTRUM:
         hessian = np.asarray(loss.cell_hessian_at(w, a))
-        if loss.trained.is_everything:
+        if loss.trained.is_everything and loss.activation.is_homogeneous:
             slice_ = _slice(inner, outer)
             hessian = slice_.T @ hessian @ slice_
         values = np.linalg.eigvalsh(hessian)
@@ -495,7 +530,12 @@ def _method_words(method: AbstractMethod) -> str:
 
 def digest(loss: SquaredLoss) -> str:
     """Identifies the numbers behind the words: teacher, law and what is trained."""
-    sha = hashlib.sha256(f"{type(loss.law).__name__} {type(loss.trained).__name__}".encode())
+    words = [type(loss.law).__name__, type(loss.trained).__name__]
+    if loss.activation != relu:
+        words.append(repr(loss.activation))
+    if isinstance(loss.law, Mixture):
+        words.append(repr(loss.law))
+    sha = hashlib.sha256(" ".join(words).encode())
     # The constant tells a sphere from a ball; it is no array.
     constant = getattr(loss.law, "constant", 1.0)
     for leaf in (*jax.tree.leaves((loss.teacher, loss.law)), np.float64(constant)):

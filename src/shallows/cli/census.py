@@ -68,7 +68,11 @@ def census(
     ] = None,
     step: Annotated[
         float | None,
-        typer.Option("--step", help="Step of gd or sgd. [default: 5/max(k, 6); sgd 1/k]"),
+        typer.Option(
+            "--step",
+            help="Step of gd or sgd. [default: 5/max(k, 6), for other activations than relu "
+            "1/λ_max at the teacher; sgd 1/k]",
+        ),
     ] = None,
     init: Annotated[
         float | None,
@@ -84,10 +88,18 @@ def census(
         str,
         typer.Option(
             "--law",
-            help="`gaussian`, `sphere`, `ball` (of radius √d), or an npz file: inputs[, weights] "
-            "(a data set), or covariance.",
+            help="`gaussian`, `sphere`, `ball` (of radius √d), `student:NU`, or an npz file: "
+            "inputs[, weights] (a data set), covariance, or covariances[, weights] (a mixture).",
         ),
     ] = "gaussian",
+    activation: Annotated[
+        str,
+        typer.Option(
+            "--activation",
+            help="`relu`, `leaky:0.1`, `abs`, `erf`, `sin`, `cos`, `poly:0,0,1`, `hermite:0,0,1`, "
+            "`tanh`, `sigmoid`, `softplus`, `silu` or `gelu`.",
+        ),
+    ] = "relu",
     out: Annotated[
         Path, typer.Option("--out", help="Folder of the store, report and figures.")
     ] = Path("census"),
@@ -128,7 +140,7 @@ def census(
     if neurons is not None:
         positive_integer("neurons", neurons)
     # One problem at a time is in memory; the first is made before anything is written.
-    loss = _problem(sizes[0], inputs, teacher, law, trained)
+    loss = _problem(sizes[0], inputs, teacher, law, trained, activation)
     method = _method(optimiser, step, loss)
     if certify:
         from shallows.atlas.certification import refuse_uncertifiable
@@ -140,7 +152,7 @@ def census(
     found: list[Census] = []
     for size in sizes:
         if found:
-            loss = _problem(size, inputs, teacher, law, trained)
+            loss = _problem(size, inputs, teacher, law, trained, activation)
         k = loss.teacher.neurons if neurons is None else neurons
         with _bar(f"k = {k}", starts) as pulse:
             made = shallows.census(
@@ -229,21 +241,24 @@ def _publish_many(found: "list[Census]", out: Path, command: str, as_json: bool)
 
 
 def _problem(
-    k: int | None, inputs: int | None, teacher: str, law: str, trained: Trained
+    k: int | None,
+    inputs: int | None,
+    teacher: str,
+    law: str,
+    trained: Trained,
+    activation: str,
 ) -> "SquaredLoss":
     from shallows.landscape import AllWeights, InnerWeights, SquaredLoss
-    from shallows.model import Gaussian, Network, Rotational, orthonormal
+    from shallows.model import Network, orthonormal
+    from shallows.model.named import activation as called
 
-    named: dict[str, Callable[[int], AbstractLaw]] = {
-        "gaussian": Gaussian,
-        "sphere": Rotational,
-        "ball": partial(Rotational, filled=True),
-    }
-    given: AbstractLaw | None = None if law in named else _law(Path(law))
+    sigma = called(activation)
+    named = _named_law(law)
+    given: AbstractLaw | None = _law(Path(law)) if named is None else None
     target: Network | None = None
     if teacher != "orthonormal":
         arrays = npz_arrays(Path(teacher), "teacher", {"inner"}, {"outer"})
-        target = Network(arrays["inner"], arrays.get("outer"))
+        target = Network(arrays["inner"], arrays.get("outer"), activation=sigma)
         if k is not None and k != target.neurons:
             raise ValueError(
                 f"`-k {k}` contradicts the teacher in {teacher}, which has {target.neurons} "
@@ -258,24 +273,58 @@ def _problem(
         size = k if k is not None else known if known is not None else 10
         d = known if known is not None else size
         try:
-            target = orthonormal(size, d)
+            target = orthonormal(size, d, sigma)
         except ValueError as error:
             raise ValueError(f"{error} For a wider student: `-k {d} --neurons {size}`.") from None
     options = {Trained.inner: InnerWeights, Trained.all: AllWeights}
-    return SquaredLoss(
-        target, named[law](target.inputs) if given is None else given, options[trained]()
-    )
+    inputs_law = named(target.inputs) if named is not None else given
+    assert inputs_law is not None  # a name or a file
+    return SquaredLoss(target, inputs_law, options[trained]())
+
+
+def _named_law(text: str) -> "Callable[[int], AbstractLaw] | None":
+    """The law of that name for any number of inputs; None if it is no name, but a file's."""
+    from shallows.model import Gaussian, Rotational, StudentT
+
+    word, colon, number = text.partition(":")
+    named: dict[str, Callable[[int], AbstractLaw]] = {
+        "gaussian": Gaussian,
+        "sphere": Rotational,
+        "ball": partial(Rotational, filled=True),
+    }
+    if not colon and word in named:
+        return named[word]
+    if word == "student":
+        try:
+            degrees = float(number)
+        except ValueError:
+            raise ValueError(
+                f"The law {text!r} needs its degrees of freedom. Use e.g. `student:5`."
+            ) from None
+        return partial(StudentT, degrees=degrees)
+    if not Path(text).exists():
+        raise ValueError(
+            f"There is no law {text!r}, and no file of that name. The known laws: "
+            f"{', '.join(named)}, student:5; or an npz file with `inputs`, `covariance` or "
+            f"`covariances`."
+        )
+    return None
 
 
 def _law(path: Path) -> "AbstractLaw":
-    from shallows.model import Gaussian, Sample
+    from shallows.model import Gaussian, Mixture, Sample
 
-    arrays = npz_arrays(path, "law", set(), {"inputs", "weights", "covariance"})
-    if ("inputs" in arrays) == ("covariance" in arrays):
+    kinds = {"inputs", "covariance", "covariances"}
+    arrays = npz_arrays(path, "law", set(), {"weights", *kinds})
+    if len(kinds & set(arrays)) != 1:
         raise ValueError(
-            f"{path} must hold either `inputs` (a data set, one row a point) or `covariance`, but "
-            f"holds {sorted(arrays)}. Write it with `numpy.savez(path, inputs=X)`."
+            f"{path} must hold one of `inputs` (a data set, one row a point), `covariance` and "
+            f"`covariances` (of a mixture), but holds {sorted(arrays)}. Write it with "
+            f"`numpy.savez(path, inputs=X)`."
         )
+    if "covariances" in arrays:
+        parts = [Gaussian(covariance=c) for c in arrays["covariances"]]
+        return Mixture(parts, arrays.get("weights"))
     if "covariance" in arrays:
         if "weights" in arrays:
             raise ValueError(
@@ -315,7 +364,7 @@ def npz_arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> di
 def _method(
     optimiser: Optimiser | None, step: float | None, loss: "SquaredLoss"
 ) -> "AbstractMethod":
-    from shallows.atlas.census import usual_method
+    from shallows.atlas.census import usual_method, usual_step
     from shallows.solve import GradientDescent, GradientFlow, StochasticDescent
 
     if optimiser is None:
@@ -327,7 +376,9 @@ def _method(
                 f"Leave it out, or use `--optimiser gd`."
             )
         return GradientFlow()
-    return GradientDescent(step) if optimiser is Optimiser.gd else StochasticDescent(step)
+    if optimiser is Optimiser.gd:
+        return GradientDescent(usual_step(loss) if step is None else step)
+    return StochasticDescent(step)
 
 
 @contextmanager

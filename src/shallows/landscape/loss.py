@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from shallows.model import AbstractLaw, Network
+from shallows.model import AbstractActivation, AbstractLaw, Network, PiecewiseLinear
 from shallows.model.laws import AbstractEllipsoidal
 
 
@@ -61,15 +61,17 @@ class SquaredLoss(eqx.Module):
     r"""$L = \frac12\, \mathbb{E}_{x}\, (f_{\text{student}}(x) - f_{\text{teacher}}(x))^2$.
 
     With K(u, v) = E σ(u·x) σ(v·x) it is ½ cᵀKc for c = (student heads, −teacher heads). Student
-    and teacher may have any widths and heads; `trained` says which parameters derivatives
-    are taken in, and `law` over which inputs x the mean is.
+    and teacher may have any widths and heads, and have the same activation σ; `trained` says which
+    parameters derivatives are taken in, and `law` over which inputs x the mean is.
 
-    **Accuracy.** For Gaussian and rotational laws the loss is exact to about 1e-15 of E f², the
-    gradient to 1e-14, the Hessian to 1e-13, at every student without a zero neuron. For a
-    `Sample` they are sums over its points, and there is no Hessian at kinks.
+    **Accuracy.** For Gaussian and elliptical laws the loss is exact to about 1e-15 of E f², the
+    gradient to 1e-14, the Hessian to 1e-13, at every student without a zero neuron (and for smooth
+    activations as they say, at every student). For a `Sample` they are sums over its points, and
+    at kinks there is no Hessian.
 
-    **Raises.** `ValueError` if student, teacher and law live in different spaces, for biases, and
-    where a Hessian is asked for that does not exist.
+    **Raises.** `ValueError` if student, teacher and law live in different spaces, for biases, for
+    students with another activation than the teacher's, for activations that the law has no
+    means for, and where a Hessian is asked for that does not exist.
 
     **Source.** Safran & Shamir (2018), section 4; Arjevani & Field (2020), eq. (1).
     """
@@ -102,9 +104,20 @@ class SquaredLoss(eqx.Module):
                 f"Take one: `teacher[0]`."
             )
         _no_bias("teacher", teacher)
+        law.check(teacher.activation)
         self.teacher, self.law = teacher, law
         self.trained = InnerWeights() if trained is None else trained
         self.has_basis = bool(jnp.array_equal(teacher.inner, jnp.eye(law.inputs)))
+
+    @property
+    def activation(self) -> AbstractActivation:
+        """σ, of student and teacher."""
+        return self.teacher.activation
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether there is a Hessian wherever no neuron vanishes."""
+        return self.law.is_smooth or self.activation.is_smooth
 
     def __call__(self, student: Network) -> Float[Array, "*b"]:
         """The loss of a student, or of each of a batch."""
@@ -122,7 +135,7 @@ class SquaredLoss(eqx.Module):
         **Raises.** `ValueError` at a zero neuron, and for laws whose loss is only piecewise
         smooth: use `cell_hessian` there, knowing what it is.
         """
-        if not self.law.is_smooth:
+        if not self.is_smooth:
             raise ValueError(
                 f"The loss under a {type(self.law).__name__} law has kinks and no Hessian; its "
                 f"almost-everywhere second derivative is a Gauss-Newton matrix, which is never "
@@ -138,7 +151,7 @@ class SquaredLoss(eqx.Module):
 
     def hvp(self, student: Network, v: ArrayLike) -> Float[Array, "k p"]:
         """The Hessian applied to v (k × p), without the matrix; cost of about three gradients."""
-        if not self.law.is_smooth:
+        if not self.is_smooth:
             self.hessian(student)  # raises, with the reason
         self._check_single(student)
         shape = jax.eval_shape(self.trained.join, student.inner, student.outer).shape
@@ -158,8 +171,9 @@ class SquaredLoss(eqx.Module):
 
         with norms at their worst in the ball. Follows from sup |∂³K/∂u³| = (3√3/4π)|v|/|u|² and
         sup |∂³K/∂u²∂v| = 1/(π|u|), and is linear in the width where the constant of Safran & Shamir
-        (2018) is quadratic. Infinite when a neuron can vanish in the ball, when heads are
-        trained, and for laws that are not smooth.
+        (2018) is quadratic; times 4m² for other piecewise linear activations. Infinite when a
+        neuron can vanish in the ball, when heads are trained, for smooth activations, and for laws
+        that have no closed form.
         """
         self._check_single(student)
         return float(self.lipschitz_at(student.inner, student.outer, jnp.asarray(radius)))
@@ -169,7 +183,7 @@ class SquaredLoss(eqx.Module):
     @jax.jit
     def value_at(self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"]) -> Float[Array, "*b"]:
         """The loss, of arrays."""
-        return self.law.energy(w, a, self.teacher.inner, self.teacher.outer)
+        return self.law.energy(w, a, self.teacher.inner, self.teacher.outer, self.activation)
 
     @jax.jit
     def gradient_at(
@@ -177,10 +191,10 @@ class SquaredLoss(eqx.Module):
     ) -> Float[Array, "*b k p"]:
         """The gradient, of arrays."""
         v, b = self.teacher.inner, self.teacher.outer
-        slope = self.law.slope(w, a, None if self.has_basis else v, b)
+        slope = self.law.slope(w, a, None if self.has_basis else v, b, self.activation)
         if not self.trained.is_everything:
             return slope
-        return self.trained.join(slope, self.law.head_slope(w, a, v, b))
+        return self.trained.join(slope, self.law.head_slope(w, a, v, b, self.activation))
 
     @jax.jit
     def cell_hessian_at(
@@ -189,12 +203,13 @@ class SquaredLoss(eqx.Module):
         """The Hessian, of arrays."""
         v, b = self.teacher.inner, self.teacher.outer
         k, d = w.shape
-        inner = self.law.curvature(w, a, v, b)
+        inner = self.law.curvature(w, a, v, b, self.activation)
         if not self.trained.is_everything:
             return inner.reshape(k * d, k * d)
-        mixed = self.law.head_curvature(w, a, v, b)
+        mixed = self.law.head_curvature(w, a, v, b, self.activation)
         full = jnp.zeros((k, d + 1, k, d + 1))
-        full = full.at[:, :d, :, :d].set(inner).at[:, d, :, d].set(self.law.gram(w, w))
+        heads = self.law.gram(w, w, self.activation)
+        full = full.at[:, :d, :, :d].set(inner).at[:, d, :, d].set(heads)
         full = full.at[:, :d, :, d].set(mixed).at[:, d, :, :d].set(jnp.moveaxis(mixed, 2, 0))
         return full.reshape(k * (d + 1), k * (d + 1))
 
@@ -211,19 +226,25 @@ class SquaredLoss(eqx.Module):
         self, w: Float[Array, "k d"], a: Float[Array, " k"], radius: Float[Array, ""]
     ) -> Float[Array, ""]:
         """The bound of `hessian_lipschitz`, of arrays."""
-        if self.trained.is_everything or not isinstance(self.law, AbstractEllipsoidal):
+        law, activation = self.law, self.activation
+        if (
+            self.trained.is_everything
+            or not isinstance(law, AbstractEllipsoidal)
+            or not isinstance(activation, PiecewiseLinear)
+        ):
             return jnp.asarray(jnp.inf)
-        root = self.law.root
+        root = law.root
         stretch = 1.0 if root is None else jnp.linalg.norm(root, ord=2)
-        size = jnp.linalg.norm(self.law.whiten(w), axis=-1)
-        theirs = jnp.linalg.norm(self.law.whiten(self.teacher.inner), axis=-1)
+        size = jnp.linalg.norm(law.whiten(w), axis=-1)
+        theirs = jnp.linalg.norm(law.whiten(self.teacher.inner), axis=-1)
         reach, heads = stretch * radius, jnp.abs(a)
         least = jnp.maximum(size - reach, 0.0)
         length = jnp.linalg.norm(a)
         mass = heads @ size + length * reach + jnp.abs(self.teacher.outer) @ theirs
         own = jnp.max(heads * (mass - heads * least) / least**2)
         shared = length * jnp.max(heads / least)
-        return self.law.constant * stretch**3 * (_PURE * own + _SHARED * shared)
+        share = activation.share * law.constant
+        return share * stretch**3 * (_PURE * own + _SHARED * shared)
 
     def _check(self, student: Network) -> None:
         if student.inputs != self.law.inputs:
@@ -233,6 +254,12 @@ class SquaredLoss(eqx.Module):
                 f"`student.embed(basis)`."
             )
         _no_bias("student", student)
+        if student.activation != self.activation:
+            raise ValueError(
+                f"The student's activation is {student.activation.name}, the teacher's "
+                f"{self.activation.name}. Give the student the same: "
+                f"`Network(inner, outer, activation=loss.activation)`."
+            )
 
     def _check_single(self, student: Network) -> None:
         self._check(student)
@@ -241,6 +268,8 @@ class SquaredLoss(eqx.Module):
                 f"A Hessian is taken at one student, but this is a batch of shape "
                 f"{student.inner.shape[:-2]}. Take one: `student[0]`."
             )
+        if self.activation.is_smooth:
+            return
         zero = jnp.flatnonzero(jnp.all(student.inner == 0, axis=-1))
         if len(zero):
             raise ValueError(

@@ -2,14 +2,16 @@ r"""Laws of the inputs, and what a squared loss asks of them.
 
 A law answers for the difference of two networks, $f(x) = \sum_i a_i \sigma(w_i^\top x) -
 \sum_j b_j \sigma(v_j^\top x)$: its energy $\frac12 \mathbb{E} f^2$ and that energy's derivatives
-in the neurons (w, a). Through the overlap K of two neurons all of it is closed form for
-Gaussian and rotational laws; a data set is a law whose averages are finite sums.
+in the neurons (w, a), for an activation σ. Through the overlap K of two neurons all of it is
+closed form for Gaussian laws and, where σ is homogeneous, for elliptical ones; a data set is a law
+whose averages are finite sums; a mixture is the mean of its parts.
 
 Arrays `w` (k × d) and `a` (k) may carry leading batch axes wherever a method says so.
 """
 
 import abc
 import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -17,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from shallows.model import overlaps
+from shallows.model.activations import AbstractActivation, finite_number, relu
 from shallows.model.network import Numbers, finite, given_type, positive_integer
 
 
@@ -27,10 +29,19 @@ class AbstractLaw(eqx.Module):
     inputs: eqx.AbstractVar[int]
     """The dimension d."""
     is_smooth: eqx.AbstractClassVar[bool]
-    """Whether the energy has a Hessian wherever no neuron vanishes."""
+    """Whether the energy has a Hessian wherever no neuron vanishes, for any activation."""
 
     @abc.abstractmethod
-    def gram(self, u: Float[Array, "*b k d"], v: Float[Array, "*c m d"]) -> Float[Array, "*b k m"]:
+    def check(self, activation: AbstractActivation) -> None:
+        """Raise `ValueError` for an activation that this law has no means for."""
+
+    @abc.abstractmethod
+    def gram(
+        self,
+        u: Float[Array, "*b k d"],
+        v: Float[Array, "*c m d"],
+        activation: AbstractActivation = relu,
+    ) -> Float[Array, "*b k m"]:
         """The overlaps E σ(uᵢ·x) σ(vⱼ·x)."""
 
     @abc.abstractmethod
@@ -40,6 +51,7 @@ class AbstractLaw(eqx.Module):
         a: Float[Array, "*b k"],
         v: Float[Array, "m d"],
         b: Float[Array, " m"],
+        activation: AbstractActivation = relu,
     ) -> Float[Array, "*b"]:
         """½ E f²."""
 
@@ -50,6 +62,7 @@ class AbstractLaw(eqx.Module):
         a: Float[Array, "*b k"],
         v: Float[Array, "m d"] | None,
         b: Float[Array, " m"],
+        activation: AbstractActivation = relu,
     ) -> Float[Array, "*b k d"]:
         """∂(½ E f²)/∂w; `v` is None for the standard basis, which is cheaper."""
 
@@ -60,6 +73,7 @@ class AbstractLaw(eqx.Module):
         a: Float[Array, "*b k"],
         v: Float[Array, "m d"],
         b: Float[Array, " m"],
+        activation: AbstractActivation = relu,
     ) -> Float[Array, "*b k"]:
         """∂(½ E f²)/∂a."""
 
@@ -70,6 +84,7 @@ class AbstractLaw(eqx.Module):
         a: Float[Array, " k"],
         v: Float[Array, "m d"],
         b: Float[Array, " m"],
+        activation: AbstractActivation = relu,
     ) -> Float[Array, "k d k d"]:
         """∂²(½ E f²)/∂w∂w, within the cell of activations for laws that are not smooth."""
 
@@ -80,6 +95,7 @@ class AbstractLaw(eqx.Module):
         a: Float[Array, " k"],
         v: Float[Array, "m d"],
         b: Float[Array, " m"],
+        activation: AbstractActivation = relu,
     ) -> Float[Array, "k d k"]:
         """∂²(½ E f²)/∂w∂a; ∂²/∂a∂a is `gram(w, w)`."""
 
@@ -88,8 +104,13 @@ class AbstractLaw(eqx.Module):
         """Independent inputs."""
 
     @abc.abstractmethod
+    def moment(self) -> Float[Array, "d d"]:
+        """E x xᵀ."""
+
     def whiten(self, w: Float[Array, "*b k d"]) -> Float[Array, "*b k d"]:
         """Rows whose Euclidean geometry is the law's: E (u·x)(v·x) = constant · ⟨ũ, ṽ⟩."""
+        values, vectors = jnp.linalg.eigh(self.moment())
+        return w @ (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
 
 
 class AbstractEllipsoidal(AbstractLaw):
@@ -99,57 +120,69 @@ class AbstractEllipsoidal(AbstractLaw):
     """R; None for the identity."""
     constant: eqx.AbstractVar[float]
 
+    def check(self, activation):
+        """See `AbstractLaw`: what depends on |x| drops out for homogeneous activations only."""
+        if not activation.is_homogeneous:
+            raise ValueError(
+                f"A {type(self).__name__} law has closed forms for homogeneous activations, such "
+                f"as relu, and {activation.name} is not. Use a Gaussian law, or a `Sample` of "
+                f"draws."
+            )
+
     def _back(self, g):
-        return self.constant * (g if self.root is None else g @ self.root.T)
+        g = g if self.root is None else g @ self.root.T
+        return g if self.constant == 1 else self.constant * g
+
+    def moment(self):
+        """See `AbstractLaw`."""
+        root = jnp.eye(self.inputs) if self.root is None else self.root
+        return self.constant * root @ root.T
 
     def whiten(self, w):
         """See `AbstractLaw`."""
         return w if self.root is None else w @ self.root
 
-    def gram(self, u, v):
+    def gram(self, u, v, activation=relu):
         """See `AbstractLaw`."""
-        return self.constant * overlaps.gram(self.whiten(u), self.whiten(v))
+        return self.constant * activation.gram(self.whiten(u), self.whiten(v))
 
-    def energy(self, w, a, v, b):
+    def energy(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`; absolute error about 1e-15 of the three terms it is the sum of."""
         return (
-            _form(self.gram(w, w), a, a) / 2
-            - _form(self.gram(w, v), a, b)
-            + _form(self.gram(v, v), b, b) / 2
+            _form(self.gram(w, w, activation), a, a) / 2
+            - _form(self.gram(w, v, activation), a, b)
+            + _form(self.gram(v, v, activation), b, b) / 2
         )
 
-    def slope(self, w, a, v, b):
+    def slope(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`. This is where training spends its time."""
         if v is None and self.root is not None:
             v = jnp.eye(self.inputs)
         w, v = self.whiten(w), None if v is None else self.whiten(v)
-        mine = overlaps.pull(overlaps.pairs(w), w, a)
-        theirs = overlaps.pull(overlaps.pairs(w, v, partner=overlaps.Partner.basis), v, b)
-        return self._back(a[..., None] * (mine - theirs))
+        return self._back(a[..., None] * activation.net_pull(w, a, v, b))
 
-    def head_slope(self, w, a, v, b):
+    def head_slope(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
-        return (self.gram(w, w) @ a[..., None])[..., 0] - self.gram(w, v) @ b
+        mine = (self.gram(w, w, activation) @ a[..., None])[..., 0]
+        return mine - self.gram(w, v, activation) @ b
 
-    def curvature(self, w, a, v, b):
+    def curvature(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
         w, v = self.whiten(w), self.whiten(v)
-        p, q = overlaps.pairs(w), overlaps.pairs(w, v)
-        own = overlaps.curvature(p, a) - overlaps.curvature(q, b)
-        blocks = overlaps.mixed_curvature(p) * (a[:, None] * a)[..., None, None]
+        own = activation.curvature(w, a, None) - activation.curvature(w, b, v)
+        blocks = activation.mixed_curvature(w) * (a[:, None] * a)[..., None, None]
         k = w.shape[0]
         blocks = blocks.at[jnp.arange(k), jnp.arange(k)].add(a[:, None, None] * own)
         if self.root is not None:
             blocks = self.root @ blocks @ self.root.T
         return self.constant * jnp.swapaxes(blocks, 1, 2)
 
-    def head_curvature(self, w, a, v, b):
+    def head_curvature(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
         w, v = self.whiten(w), self.whiten(v)
-        mine = overlaps.gram_gradient(w, w)
-        field = jnp.einsum("ijl,j->il", mine, a) - overlaps.pull(overlaps.pairs(w, v), v, b)
         k = w.shape[0]
-        mixed = (a[:, None, None] * mine).at[jnp.arange(k), jnp.arange(k)].add(field)
+        mixed = a[:, None, None] * activation.slopes(w, w)
+        mixed = mixed.at[jnp.arange(k), jnp.arange(k)].add(activation.net_pull(w, a, v, b))
         return jnp.swapaxes(self._back(mixed), 1, 2)
 
 
@@ -196,6 +229,9 @@ class Gaussian(AbstractEllipsoidal):
         self.inputs = len(matrix)
         self.root = jnp.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
 
+    def check(self, activation):
+        """See `AbstractLaw`: any activation will do."""
+
     def draw(self, key, number):
         """See `AbstractLaw`."""
         z = jax.random.normal(key, (number, self.inputs))
@@ -241,13 +277,132 @@ class Rotational(AbstractEllipsoidal):
         return self.radius * unit * jax.random.uniform(length, (number, 1)) ** (1 / self.inputs)
 
 
+class StudentT(AbstractEllipsoidal):
+    r"""$x = R z / \sqrt{\chi^2_\nu / \nu}$: heavy tails, with ν = `degrees` of freedom, scale R Rᵀ.
+
+    The length of x is independent of its direction as seen by R, so that overlaps are the Gaussian
+    ones times $\mathbb{E}\,\nu / \chi^2_\nu = \nu / (\nu - 2)$.
+
+    **Raises.** `ValueError` for ν ≤ 2, where E |x|² is infinite, and as `Gaussian` for the scale.
+    """
+
+    inputs: int = eqx.field(static=True)
+    degrees: float = eqx.field(static=True)
+    root: Float[Array, "d d"] | None
+    constant: float = eqx.field(static=True)
+    is_smooth = True
+
+    def __init__(
+        self, inputs: int | None = None, *, degrees: float | int, scale: Numbers | None = None
+    ):
+        self.degrees = finite_number("degrees", degrees)
+        if self.degrees <= 2:
+            raise ValueError(
+                f"With {self.degrees:g} degrees of freedom x has no second moment, and the loss is "
+                f"infinite. Use more than 2."
+            )
+        shape = Gaussian(inputs) if scale is None else Gaussian(covariance=scale)
+        if scale is not None and inputs not in (None, shape.inputs):
+            raise ValueError(
+                f"`inputs` is {inputs}, but `scale` has {shape.inputs} rows. Leave `inputs` out."
+            )
+        self.inputs, self.root = shape.inputs, shape.root
+        self.constant = self.degrees / (self.degrees - 2)
+
+    def draw(self, key, number):
+        """See `AbstractLaw`."""
+        direction, length = jax.random.split(key)
+        z = jax.random.normal(direction, (number, self.inputs))
+        z = z if self.root is None else z @ self.root.T
+        return z / jnp.sqrt(
+            2 / self.degrees * jax.random.gamma(length, self.degrees / 2, (number, 1))
+        )
+
+
+class Mixture(AbstractLaw):
+    """One of several laws, chosen with the given probabilities: all averages are mean averages.
+
+    **Raises.** `ValueError` for no laws, laws in different spaces, and for weights that are
+    negative or all zero. **Cost.** That of the parts together.
+    """
+
+    inputs: int = eqx.field(static=True)
+    laws: tuple[AbstractLaw, ...]
+    weights: Float[Array, " n"]
+
+    def __init__(self, laws: Sequence[AbstractLaw], weights: Numbers | None = None):
+        self.laws = tuple(laws) if isinstance(laws, list | tuple) else ()
+        if not self.laws or not all(isinstance(law, AbstractLaw) for law in self.laws):
+            raise ValueError(
+                f"`laws` must be laws, at least one, but is {laws!r:.200}. Use e.g. "
+                f"`[Gaussian(covariance=a), Gaussian(covariance=b)]`."
+            )
+        dimensions = {law.inputs for law in self.laws}
+        if len(dimensions) > 1:
+            raise ValueError(
+                f"The laws of a mixture live in different spaces, of dimensions "
+                f"{sorted(dimensions)}. Use laws with the same number of inputs."
+            )
+        (self.inputs,) = dimensions
+        self.weights = _probabilities(weights, len(self.laws))
+
+    @property
+    def is_smooth(self):  # type: ignore[override]  # what the parts say
+        """See `AbstractLaw`."""
+        return all(law.is_smooth for law in self.laws)
+
+    def check(self, activation):
+        """See `AbstractLaw`."""
+        for law in self.laws:
+            law.check(activation)
+
+    def _mean(self, of):
+        return sum(p * of(law) for p, law in zip(self.weights, self.laws, strict=True))
+
+    def moment(self):
+        """See `AbstractLaw`."""
+        return self._mean(lambda law: law.moment())
+
+    def gram(self, u, v, activation=relu):
+        """See `AbstractLaw`."""
+        return self._mean(lambda law: law.gram(u, v, activation))
+
+    def energy(self, w, a, v, b, activation=relu):
+        """See `AbstractLaw`."""
+        return self._mean(lambda law: law.energy(w, a, v, b, activation))
+
+    def slope(self, w, a, v, b, activation=relu):
+        """See `AbstractLaw`."""
+        return self._mean(lambda law: law.slope(w, a, v, b, activation))
+
+    def head_slope(self, w, a, v, b, activation=relu):
+        """See `AbstractLaw`."""
+        return self._mean(lambda law: law.head_slope(w, a, v, b, activation))
+
+    def curvature(self, w, a, v, b, activation=relu):
+        """See `AbstractLaw`."""
+        return self._mean(lambda law: law.curvature(w, a, v, b, activation))
+
+    def head_curvature(self, w, a, v, b, activation=relu):
+        """See `AbstractLaw`."""
+        return self._mean(lambda law: law.head_curvature(w, a, v, b, activation))
+
+    def draw(self, key, number):
+        """See `AbstractLaw`."""
+        which, *keys = jax.random.split(key, 1 + len(self.laws))
+        chosen = jax.random.choice(which, len(self.laws), (number,), p=self.weights)
+        drawn = [law.draw(k, number) for k, law in zip(keys, self.laws, strict=True)]
+        return jnp.stack(drawn)[chosen, jnp.arange(number)]
+
+
 class Sample(AbstractLaw):
     """A data set as a law: inputs in the rows of `points`, with weights that add up to one.
 
-    Averages are exact sums. The energy is piecewise quadratic: its gradient jumps where a
-    neuron's hyperplane meets a point, and what `curvature` returns is the Hessian inside a
-    cell of activations, which for `InnerWeights` is the Gauss–Newton matrix and never
-    negative. It says nothing about the law the data came from: see docs, "Numerical hazards".
+    Averages are exact sums. For piecewise linear activations the energy is piecewise quadratic:
+    its gradient jumps where a neuron's hyperplane meets a point, and what `curvature` returns is
+    the Hessian inside a cell of activations, which for `InnerWeights` is the Gauss–Newton matrix
+    and never negative. It says nothing about the law the data came from: see docs, "Numerical
+    hazards".
 
     **Cost.** n·k·d a gradient, in blocks of `block` points so that memory stays bounded.
 
@@ -273,19 +428,12 @@ class Sample(AbstractLaw):
             )
         n, self.inputs = x.shape
         self.size, self.given_as = n, given_type(points)
-        mass = np.ones(n) if weights is None else np.asarray(finite("weights", weights))
-        if mass.shape != (n,) or np.any(mass < 0) or not np.any(mass):
-            raise ValueError(
-                f"`weights` must be {n} non-negative numbers that are not all zero, but have "
-                f"shape {mass.shape} and minimum {mass.min(initial=math.inf):.3g}. "
-                f"Leave them out for equal weights."
-            )
-        mass = mass / mass.max()  # so that the sum of huge weights does not overflow
+        mass = _probabilities(weights, n)
         block = min(positive_integer("block", block), n)
         blocks = -(-n // block)
         filler = blocks * block - n  # points of weight zero complete the last block
         self.points = jnp.pad(x, ((0, filler), (0, 0))).reshape(blocks, block, self.inputs)
-        self.mass = jnp.pad(mass / mass.sum(), (0, filler)).reshape(blocks, block)
+        self.mass = jnp.pad(mass, (0, filler)).reshape(blocks, block)
 
     def _mean(self, summand):
         """Σ over points of mass · summand(x), block by block."""
@@ -294,57 +442,70 @@ class Sample(AbstractLaw):
         add = lambda sums, block: (jax.tree.map(jnp.add, sums, summand(*block)), None)  # noqa: E731
         return jax.lax.scan(add, zero, (self.points, self.mass))[0]
 
-    def whiten(self, w):
-        """See `AbstractLaw`; the second moment of the points takes the covariance's place."""
-        moment = self._mean(lambda x, p: (x * p[:, None]).T @ x)
-        values, vectors = jnp.linalg.eigh(moment)
-        return w @ (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
+    def check(self, activation):
+        """See `AbstractLaw`: any activation will do."""
 
-    def gram(self, u, v):
+    def moment(self):
+        """See `AbstractLaw`."""
+        return self._mean(lambda x, p: (x * p[:, None]).T @ x)
+
+    def gram(self, u, v, activation=relu):
         """See `AbstractLaw`."""
         return self._mean(
-            lambda x, p: jnp.einsum("...nk,n,...nm->...km", _relu(x, u), p, _relu(x, v))
+            lambda x, p: jnp.einsum(
+                "...nk,n,...nm->...km", activation(_project(x, u)), p, activation(_project(x, v))
+            )
         )
 
-    def energy(self, w, a, v, b):
+    def energy(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
-        return self._mean(lambda x, p: (_residual(x, w, a, v, b) ** 2) @ p) / 2
+        return self._mean(lambda x, p: (_residual(x, w, a, v, b, activation) ** 2) @ p) / 2
 
-    def slope(self, w, a, v, b):
-        """See `AbstractLaw`; a neuron at a kink counts half (1{0 > 0} = ½)."""
+    def slope(self, w, a, v, b, activation=relu):
+        """See `AbstractLaw`; at a kink σ′ is the mean of its sides (1{0 > 0} = ½)."""
         v = jnp.eye(self.inputs) if v is None else v
 
         def summand(x, p):
-            pull = _residual(x, w, a, v, b) * p
-            return jnp.einsum("...nk,...n,nd->...kd", _active(x, w), pull, x)
+            pull = _residual(x, w, a, v, b, activation) * p
+            return jnp.einsum("...nk,...n,nd->...kd", activation.slope(_project(x, w)), pull, x)
 
         return a[..., None] * self._mean(summand)
 
-    def head_slope(self, w, a, v, b):
-        """See `AbstractLaw`."""
-        return self._mean(
-            lambda x, p: jnp.einsum("...nk,...n->...k", _relu(x, w), _residual(x, w, a, v, b) * p)
-        )
-
-    def curvature(self, w, a, v, b):
+    def head_slope(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
 
         def summand(x, p):
-            features = _active(x, w)[:, :, None] * x[:, None]
-            flat = features.reshape(len(x), -1)
-            return (flat * p[:, None]).T @ flat
+            pull = _residual(x, w, a, v, b, activation) * p
+            return jnp.einsum("...nk,...n->...k", activation(_project(x, w)), pull)
 
+        return self._mean(summand)
+
+    def curvature(self, w, a, v, b, activation=relu):
+        """See `AbstractLaw`."""
         k, d = w.shape
-        heads = a[:, None, None, None] * a[:, None]
-        return heads * self._mean(summand).reshape(k, d, k, d)
 
-    def head_curvature(self, w, a, v, b):
+        def summand(x, p):
+            t = _project(x, w)
+            flat = (activation.slope(t)[:, :, None] * x[:, None]).reshape(len(x), -1)
+            first = (flat * p[:, None]).T @ flat
+            if not activation.is_smooth:
+                return first, jnp.zeros((k, d, d))
+            pull = _residual(x, w, a, v, b, activation) * p
+            return first, jnp.einsum("ni,n,nd,ne->ide", activation.bend(t), pull, x, x)
+
+        first, second = self._mean(summand)
+        heads = a[:, None, None, None] * a[:, None]
+        i = jnp.arange(k)
+        return (heads * first.reshape(k, d, k, d)).at[i, :, i].add(a[:, None, None] * second)
+
+    def head_curvature(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
 
         def summand(x, p):
-            active = _active(x, w)
-            mixed = a[:, None, None] * jnp.einsum("ni,n,nd,nj->idj", active, p, x, _relu(x, w))
-            field = jnp.einsum("ni,n,nd->id", active, p * _residual(x, w, a, v, b), x)
+            t = _project(x, w)
+            slope = activation.slope(t)
+            mixed = a[:, None, None] * jnp.einsum("ni,n,nd,nj->idj", slope, p, x, activation(t))
+            field = jnp.einsum("ni,n,nd->id", slope, p * _residual(x, w, a, v, b, activation), x)
             k = jnp.arange(len(a))
             return mixed.at[k, :, k].add(field)
 
@@ -356,6 +517,18 @@ class Sample(AbstractLaw):
         return self.points.reshape(-1, self.inputs)[index]
 
 
+def _probabilities(weights: Numbers | None, number: int) -> Float[Array, " n"]:
+    mass = np.ones(number) if weights is None else np.asarray(finite("weights", weights))
+    if mass.shape != (number,) or np.any(mass < 0) or not np.any(mass):
+        raise ValueError(
+            f"`weights` must be {number} non-negative numbers that are not all zero, but have "
+            f"shape {mass.shape} and minimum {mass.min(initial=math.inf):.3g}. "
+            f"Leave them out for equal weights."
+        )
+    mass = mass / mass.max()  # so that the sum of huge weights does not overflow
+    return jnp.asarray(mass / mass.sum())
+
+
 def _form(matrix, x, y):
     return jnp.sum(x * (matrix @ y[..., None])[..., 0], axis=-1)
 
@@ -364,13 +537,6 @@ def _project(x, w):
     return jnp.einsum("nd,...kd->...nk", x, w)
 
 
-def _relu(x, w):
-    return jnp.maximum(_project(x, w), 0.0)
-
-
-def _active(x, w):
-    return jnp.heaviside(_project(x, w), 0.5)
-
-
-def _residual(x, w, a, v, b):
-    return jnp.einsum("...nk,...k->...n", _relu(x, w), a) - _relu(x, v) @ b
+def _residual(x, w, a, v, b, activation):
+    ours = jnp.einsum("...nk,...k->...n", activation(_project(x, w)), a)
+    return ours - activation(_project(x, v)) @ b

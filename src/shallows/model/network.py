@@ -1,4 +1,4 @@
-"""Two-layer ReLU networks."""
+"""Two-layer networks."""
 
 import operator
 from collections.abc import Sequence
@@ -9,16 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
+from shallows.model.activations import AbstractActivation, relu
+
 # jaxtyping's `ArrayLike` leaves lists out.
 Numbers = ArrayLike | Sequence
 
 
 class Network(eqx.Module):
-    r"""A two-layer ReLU network $f(x) = \sum_i a_i\, \sigma(w_i^\top x + b_i)$.
+    r"""A two-layer network $f(x) = \sum_i a_i\, \sigma(w_i^\top x + b_i)$; σ is the ReLU.
 
     **Convention.** Rows of `inner` are neurons. Without `outer` every $a_i$ is 1; without
-    `bias` there is none (not: a zero that is trained). Leading axes, shared by all fields, are
-    a batch of networks of one shape, such as the starts of a census.
+    `bias` there is none (not: a zero that is trained); another σ is given as `activation`.
+    Leading axes, shared by all arrays, are a batch of networks of one shape, such as the starts
+    of a census.
 
     **Precision.** float64; float32 input is promoted, its rounding stays.
 
@@ -28,10 +31,23 @@ class Network(eqx.Module):
     inner: Float[Array, "*b k d"]
     outer: Float[Array, "*b k"]
     bias: Float[Array, "*b k"] | None
+    activation: AbstractActivation
     given_as: str = eqx.field(static=True)
     """The type that `inner` came in, such as float32; records say so when it was not float64."""
 
-    def __init__(self, inner: Numbers, outer: Numbers | None = None, bias: Numbers | None = None):
+    def __init__(
+        self,
+        inner: Numbers,
+        outer: Numbers | None = None,
+        bias: Numbers | None = None,
+        activation: AbstractActivation = relu,
+    ):
+        if not isinstance(activation, AbstractActivation):
+            raise TypeError(
+                f"`activation` is a {type(activation).__name__}, but must be one of those in "
+                f"`shallows.model`, such as `relu` or `Erf()`."
+            )
+        self.activation = activation
         self.inner, self.given_as = finite("inner", inner), given_type(inner)
         if self.inner.ndim < 2 or 0 in self.inner.shape:
             raise ValueError(
@@ -70,7 +86,7 @@ class Network(eqx.Module):
         preactivation = x @ self.inner.T
         if self.bias is not None:
             preactivation = preactivation + self.bias
-        return jax.nn.relu(preactivation) @ self.outer
+        return self.activation(preactivation) @ self.outer
 
     def __getitem__(self, index: int | slice | np.ndarray) -> "Network":
         """One network of a batch, or some of them."""
@@ -100,21 +116,27 @@ class Network(eqx.Module):
             self.inner[..., rows, :][..., columns],
             self.outer[..., rows],
             None if self.bias is None else self.bias[..., rows],
+            self.activation,
         )
 
     def rescale(self, factor: Numbers) -> "Network":
         """The same function with (a, w, b) replaced by (a/s, s w, s b), s > 0 for each neuron."""
+        if not self.activation.is_homogeneous:
+            raise ValueError(
+                f"Rescaling leaves the function as it is for homogeneous activations only, and "
+                f"{self.activation.name} is not. Change `inner` and `outer` as you like instead."
+            )
         s = finite("factor", factor)
         if not bool(jnp.all(s > 0)):
             raise ValueError(
-                f"ReLU is homogeneous for positive factors only, but `factor` is {factor}. "
-                f"Pass positive numbers."
+                f"{self.activation.name} is homogeneous for positive factors only, but `factor` is "
+                f"{factor}. Pass positive numbers."
             )
         if s.ndim > 0:
             s = _one_a_neuron("factor", s, self.inner)
         s = jnp.broadcast_to(s, self.outer.shape)
         bias = None if self.bias is None else self.bias * s
-        return Network(self.inner * s[..., None], self.outer / s, bias)
+        return Network(self.inner * s[..., None], self.outer / s, bias, self.activation)
 
     def embed(self, basis: Numbers) -> "Network":
         """The network x ↦ f(Bᵀx) on a larger space; columns of `basis` (D × d) span the old one."""
@@ -124,10 +146,12 @@ class Network(eqx.Module):
                 f"`basis` needs a column for each of the {self.inputs} inputs, but has shape "
                 f"{b.shape}. Pass e.g. `np.eye({self.inputs + 1})[:, :{self.inputs}]`."
             )
-        return Network(self.inner @ b.T, self.outer, self.bias)
+        return Network(self.inner @ b.T, self.outer, self.bias, self.activation)
 
 
-def orthonormal(neurons: int, inputs: int | None = None) -> Network:
+def orthonormal(
+    neurons: int, inputs: int | None = None, activation: AbstractActivation = relu
+) -> Network:
     """The teacher of Safran & Shamir: `neurons` unit vectors of the standard basis, heads 1.
 
     **Raises.** `ValueError` if there are more neurons than inputs.
@@ -144,7 +168,7 @@ def orthonormal(neurons: int, inputs: int | None = None) -> Network:
             f"A teacher of {k} neurons in {d} dimensions has {k * d:.3g} weights, more than memory "
             f"holds. Stay below 1e8."
         )
-    return Network(jnp.eye(k, d))
+    return Network(jnp.eye(k, d), activation=activation)
 
 
 def finite(name: str, value: Numbers) -> Float[Array, "..."]:

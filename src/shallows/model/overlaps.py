@@ -62,6 +62,32 @@ _ARCCOS = (
     3.1175119951048366e-06,
 )
 
+# θ / sin θ at cos θ = 1 - y on 0 ≤ y ≤ 1: Chebyshev interpolation in 60 digits, degree 20, error
+# below 1e-16. With it an angle costs one square root, its sine's.
+_ANGLE = (
+    1.0,
+    0.33333333333330945,
+    0.13333333333682526,
+    0.05714285694042784,
+    0.025396831596651948,
+    0.011543895604776996,
+    0.00532944828305169,
+    0.0024737607111697374,
+    0.001251083869870826,
+    0.00016421047913476515,
+    0.0017011133906985544,
+    -0.003976427223224787,
+    0.009195329684833449,
+    -0.01586170544127971,
+    0.02153400343586953,
+    -0.022454256450108755,
+    0.01773831596916336,
+    -0.01025927464062151,
+    0.004114940516850556,
+    -0.001025639660813829,
+    0.00012117305831116537,
+)
+
 # Where 1 - |cos θ| is below this (θ within 0.14 of 0 or π) it is recomputed from the
 # difference of the unit vectors; above, the rounding of cos θ costs at most 10 ulp in θ.
 _NEAR = 1e-2
@@ -226,7 +252,7 @@ def _half_square(x):
 
 
 def _dot(x, y):
-    return x @ jnp.swapaxes(y, -1, -2)
+    return x @ _turned(y)
 
 
 def _square(x):
@@ -322,6 +348,78 @@ def pull(
     radial = (p.sine @ (heads * p.norm_v)[..., None]) * p.unit_u
     flat = p.supplement * heads if v is None else p.supplement @ (heads[..., None] * v)
     return (radial + flat) / (2 * jnp.pi)
+
+
+@jax.custom_jvp
+def net_pull(
+    w: Float[Array, "*b k d"],
+    a: Float[Array, "*b k"],
+    v: Float[Array, "m d"] | None,
+    b: Float[Array, " m"],
+) -> Float[Array, "*b k d"]:
+    r"""What training evaluates at every step, the pull of students less that of teachers.
+
+    $$ \sum_j a_j \frac{\partial K(w_i, w_j)}{\partial w_i}
+       - \sum_j b_j \frac{\partial K(w_i, v_j)}{\partial w_i} $$
+
+    `v` is None for the standard basis. **Domain.** Rows shorter than 1e-150 count as zero.
+
+    **Accuracy.** 1e-14 of Σ|aⱼ||wⱼ| + Σ|bⱼ||vⱼ|; once differentiable, to 1e-13. **Cost.** Two
+    matrix products, four with `v`, and one square root a pair.
+    """
+    # Angles come from rounded cosines, also near 0 and π, where that costs half their digits: an
+    # error δ of θ moves |v| (sin θ ū - θ v̄) by |v| δ sin θ only, which is the cosine's rounding,
+    # as long as the sine is that of the same θ.
+    square, inverse = _lengths(w)
+    sine, supplement = _rounded_angles(
+        (w @ _turned(w)) * inverse[..., :, None] * inverse[..., None, :]
+    )
+    # The matrix is symmetric, and sums along the first axis are the faster ones.
+    radial = jnp.sum(sine * (a * square * inverse)[..., :, None], axis=-2)
+    flat = supplement @ (a[..., None] * w)
+    unit = w * inverse[..., None]
+    if v is None:
+        sine, supplement = _rounded_angles(unit)
+        radial, flat = radial - jnp.sum(sine * b, axis=-1), flat - supplement * b
+    else:
+        square, inverse = _lengths(v)
+        sine, supplement = _rounded_angles((unit @ _turned(v)) * inverse)
+        radial = radial - jnp.sum(sine * (b * square * inverse), axis=-1)
+        flat = flat - supplement @ (b[:, None] * v)
+    return (radial[..., None] * unit + flat) / (2 * jnp.pi)
+
+
+@net_pull.defjvp
+def _net_pull_jvp(primals, tangents):
+    # Derivatives see the error of θ undiminished.
+    return jax.jvp(_net_pull_by_pairs, primals, tangents)
+
+
+def _net_pull_by_pairs(w, a, v, b):
+    theirs = pull(pairs(w, v, partner=Partner.basis), v, b)
+    return pull(pairs(w), w, a) - theirs
+
+
+def _lengths(w):
+    """|wᵢ|² and 1/|wᵢ|, which is 0 for a zero row."""
+    square = jnp.sum(w * w, axis=-1)
+    is_row = square > 0
+    return square, jnp.where(is_row, 1 / jnp.sqrt(jnp.where(is_row, square, 1.0)), 0.0)
+
+
+def _rounded_angles(cosine):
+    """The sine and the supplement π − θ of one and the same θ."""
+    # What may be rounding is 0: else noise would push a neuron that shrinks opposite to all others
+    # across the origin.
+    gap = 1 - jnp.abs(cosine)
+    gap = jnp.where(gap > 1e-15, gap, 0.0)
+    sine = jnp.sqrt(gap * (2 - gap))
+    acute = sine * _polynomial(_ANGLE, gap)
+    return sine, jnp.where(cosine < 0, acute, jnp.pi - acute)
+
+
+def _turned(x):
+    return jnp.swapaxes(x, -1, -2)
 
 
 def curvature(p: Pairs, heads: Float[Array, " m"]) -> Float[Array, "k d d"]:

@@ -19,6 +19,9 @@ from shallows.solve.methods import AbstractMethod, GradientFlow, positive
 # Gradient norm below which a run that the Lipschitz bound cannot trap gets the second test.
 _SLOW = 3e-6
 
+# Steps with an old factorisation that cost as much as a new one: it is renewed if more are needed.
+_WORTH = 6
+
 
 class NewtonOutcome(enum.Enum):
     """How a polish ended; the value is advice."""
@@ -112,7 +115,8 @@ def _newton(loss, start, how, flow, pace) -> CriticalPoint:
     theta = np.asarray(loss.trained.join(start.inner, start.outer))
     heads = np.asarray(start.outer)
     end, outcome, size, steps = polish(loss, theta, heads, how, flow, pace)
-    student = Network(*loss.trained.split(jnp.asarray(end), heads))
+    inner, outer = loss.trained.split(jnp.asarray(end), heads)
+    student = Network(inner, outer, activation=loss.activation)
     return CriticalPoint(student, outcome, size, steps, float(np.linalg.norm(end - theta)))
 
 
@@ -136,13 +140,13 @@ def _blas():
 
 
 def _polish(loss, theta, heads, how, flow, pace):
-    if not loss.law.is_smooth:
+    if not loss.is_smooth:
         size = float(np.linalg.norm(_slope(loss, theta, heads)))
         return theta, NewtonOutcome.at_kink, size, 0
     if not how.basin:
         return _iterate(loss, theta, heads, how)
     slope = _slope(loss, theta, heads)
-    found = _iterate(loss, theta, heads, how, definite=True)
+    found = _iterate(loss, theta, heads, how, basin=True)
     if found[1] is NewtonOutcome.converged and _is_trapped(
         loss, theta, slope, found[0], heads, flow, pace
     ):
@@ -150,8 +154,11 @@ def _polish(loss, theta, heads, how, flow, pace):
     return theta, NewtonOutcome.outside_basin, float(np.linalg.norm(slope)), 0
 
 
-def _iterate(loss, first, heads, how, *, definite=False):
-    """Newton's iteration with a factorised Hessian that is renewed when it gains too little."""
+def _iterate(loss, first, heads, how, *, basin=False):
+    """Newton's iteration with a factorised Hessian that is renewed where that pays.
+
+    With `basin` it gives up where the limit would hardly be accepted.
+    """
     theta, slope = first, _slope(loss, first, heads)
     tolerance = how.tolerance * max(1.0, float(np.linalg.norm(first)))
     size = at_first = float(np.linalg.norm(slope))
@@ -164,17 +171,29 @@ def _iterate(loss, first, heads, how, *, definite=False):
             return theta, NewtonOutcome.converged, size, steps
         if steps == how.max_steps:
             break
-        if solve is None or size > previous / 30:
+        if solve is None or size * (size / previous) ** _WORTH > tolerance:
             hessian = curvature_at(loss, theta, heads)
-            if definite and not hessian.is_above(0.0):
+            if basin and not hessian.is_above(0.0):
                 return first, NewtonOutcome.outside_basin, at_first, steps
             solve = hessian.solver()
             if solve is None:
                 return theta, NewtonOutcome.singular, size, steps
+        change = solve(slope)
+        if basin and steps == 0 and not _may_be_trapped(loss, first, heads, slope, change):
+            return first, NewtonOutcome.outside_basin, at_first, steps
         previous = size
-        theta = theta - solve(slope)
+        theta = theta - change
         slope = _slope(loss, theta, heads)
     return theta, NewtonOutcome.out_of_steps, size, how.max_steps
+
+
+def _may_be_trapped(loss, start, heads, slope, change):
+    """Whether it is worth looking for the limit: the test below, after one step."""
+    if np.linalg.norm(slope) <= _SLOW:
+        return True
+    radius = float(np.linalg.norm(change))
+    spread = 0.5 * radius * float(_bound_at(loss, start, heads, radius))
+    return spread * radius**2 < np.vdot(change, slope)  # a Rayleigh quotient
 
 
 def _slope(loss, theta, heads):
@@ -195,7 +214,8 @@ def _is_trapped(loss, start, slope, end, heads, flow, pace):
     """Whether `flow` leads from the start to the critical point `end`."""
     radius = float(np.linalg.norm(start - end))
     # No neuron may pass through zero on the way, beyond which is another landscape.
-    if radius > 0.5 * np.min(np.linalg.norm(end[:, : loss.law.inputs], axis=-1)):
+    shortest = np.min(np.linalg.norm(end[:, : loss.law.inputs], axis=-1))
+    if not loss.activation.is_smooth and radius > 0.5 * shortest:
         return False
     hessian = curvature_at(loss, end, heads)
     spread = 0.5 * radius * float(_bound_at(loss, end, heads, radius))

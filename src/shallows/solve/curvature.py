@@ -54,7 +54,9 @@ class Dense(AbstractCurvature):
         """See `AbstractCurvature`: true if and only if the shifted matrix has a Cholesky factor."""
         if bound == 0:
             return self._factor is not None
-        return _cholesky(self.matrix - bound * np.eye(len(self.matrix))) is not None
+        shifted = self.matrix.copy()
+        shifted.flat[:: len(shifted) + 1] -= bound
+        return _cholesky(shifted, overwrite=True) is not None
 
     @functools.cached_property
     def _factor(self):
@@ -68,11 +70,11 @@ class Dense(AbstractCurvature):
     def solver(self):
         """See `AbstractCurvature`: Cholesky where it is positive, LU at saddles."""
         if self._factor is not None:
-            factor = (self._factor, True)
-            pivots = np.diag(self._factor) ** 2
+            factor = self._factor
+            pivots = np.diag(factor) ** 2
             if not pivots.min() > 1e-13 * pivots.max():
                 return None
-            return lambda g: scipy.linalg.cho_solve(factor, g.ravel(), check_finite=False).reshape(
+            return lambda g: scipy.linalg.lapack.dpotrs(factor, g.ravel(), lower=1)[0].reshape(
                 g.shape
             )
         with warnings.catch_warnings():  # a zero pivot is an answer here, not a surprise
@@ -133,10 +135,10 @@ class Products(AbstractCurvature):
         return max(abs(theirs / mine - 1), abs(other.smallest / self.smallest - 1))
 
 
-def _cholesky(matrix):
+def _cholesky(matrix, *, overwrite=False):
     """The lower factor, with rubbish above its diagonal; None unless positive definite."""
     # The transpose is the same matrix, in the order that LAPACK takes without a copy.
-    factor, failure = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=0)
+    factor, failure = scipy.linalg.lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=overwrite)
     return None if failure else factor
 
 

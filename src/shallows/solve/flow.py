@@ -122,7 +122,7 @@ def trajectory(
     ends = sorted(runs, key=lambda end: end.start)
     w, a = np.stack([e.inner for e in ends]), np.stack([e.outer for e in ends])
     return Trajectory(
-        student=Network(w[0], a[0]) if single else Network(w, a),
+        student=Network(w[0] if single else w, a[0] if single else a, activation=loss.activation),
         outcome=tuple(e.outcome for e in ends),
         loss=np.array([e.loss for e in ends]),
         gradient_norm=np.array([e.gradient_norm for e in ends]),
@@ -156,7 +156,7 @@ def endpoints(
     width = min(lanes, len(theta))
     begun = _begun(loss, how, theta, outer, keys, width)
     stride = _CHUNK.get(how.name, _STRIDE)
-    newton, polisher = newton and loss.law.is_smooth, Newton()
+    newton, polisher = newton and loss.is_smooth, Newton()
 
     # Near a continuum of zeros descent is only polynomial, and there is nothing more to learn.
     floor = ZERO * teacher_power(loss) if has_continuum(loss, theta.shape[1]) else 0.0
@@ -178,7 +178,7 @@ def endpoints(
         zero = _is_zero(loss, state, floor) if floor > 0 else np.zeros(width, dtype=bool)
         tried = newton & (size < hurdle)
         goes_on = (size > tolerance) & (size <= 1e12) & (now.steps < how.max_steps)
-        looked_at = ~goes_on | tried | vanished | zero | (not loss.law.is_smooth)
+        looked_at = ~goes_on | tried | vanished | zero | (not loss.is_smooth)
         refilled = False
         for lane in np.flatnonzero((where >= 0) & looked_at):
             one = jax.tree.map(lambda leaf, lane=lane: leaf[lane], now)
@@ -188,7 +188,7 @@ def endpoints(
                 end = _polished(loss, how, one, number, polisher)
             if end is None:
                 chatters = False
-                if not loss.law.is_smooth:
+                if not loss.is_smooth:
                     checkpoint[lane], chatters = _chatters(loss, one, size[lane], checkpoint[lane])
                 flags = (vanished[lane], zero[lane], chatters)
                 end = _ended(loss, how, one, number, float(size[lane]), tolerance, *flags)
@@ -273,12 +273,16 @@ def _polished(loss, how, one, number, polisher) -> Endpoint | None:
 
 def _has_vanished(loss, theta):
     """Whether a neuron is zero for all we can tell; the gradient may well vanish with it."""
-    return np.min(np.linalg.norm(theta[..., : loss.law.inputs], axis=-1), axis=-1) < 1e-10
+    if loss.activation.is_smooth:
+        return np.zeros(theta.shape[:-2], dtype=bool)
+    w = theta[..., : loss.law.inputs]
+    return np.min(np.einsum("...kd,...kd->...k", w, w), axis=-1) < 1e-20
 
 
 def has_continuum(loss: SquaredLoss, neurons: int) -> bool:
-    """Whether zeros of the loss come in continua: with neurons or heads to spare."""
-    return loss.trained.is_everything or neurons > loss.teacher.neurons
+    """Whether zeros of the loss come in continua: with neurons or scales to spare."""
+    scales = loss.trained.is_everything and loss.activation.is_homogeneous
+    return scales or neurons > loss.teacher.neurons
 
 
 def teacher_power(loss: SquaredLoss) -> float:
