@@ -53,7 +53,7 @@ class AbstractSmooth(AbstractActivation):
 
     def slopes(self, u, v):
         """See `AbstractActivation`."""
-        on_p, on_c = self._first(*_moments(u, v))
+        on_p, on_c = self.first(*_moments(u, v))
         return 2 * on_p[..., None] * u[:, None] + on_c[..., None] * v
 
     def net_pull(self, w, a, v, b):
@@ -62,14 +62,14 @@ class AbstractSmooth(AbstractActivation):
         return self._pull(w, w, a) - self._pull(w, theirs, b)
 
     def _pull(self, u, v, heads):
-        on_p, on_c = self._first(*_moments(u, v))
+        on_p, on_c = self.first(*_moments(u, v))
         return 2 * (on_p @ heads[..., None]) * u + on_c @ (heads[..., None] * v)
 
     def curvature(self, u, heads, v):
         """See `AbstractActivation`."""
         v = u if v is None else v
-        pp, pc, cc, _, _ = self._second(*_moments(u, v))
-        on_p, _ = self._first(*_moments(u, v))
+        pp, pc, cc, _, _ = self.second(*_moments(u, v))
+        on_p, _ = self.first(*_moments(u, v))
         total = lambda x: (x @ heads)[:, None, None]  # noqa: E731
         side = ((pc * heads) @ v)[:, None, :] * u[:, :, None]
         across = jnp.swapaxes(v * (cc * heads)[..., None], -1, -2) @ v
@@ -80,8 +80,8 @@ class AbstractSmooth(AbstractActivation):
     def mixed_curvature(self, u):
         """See `AbstractActivation`."""
         moments = _moments(u, u)
-        _, pc, cc, pq, qc = (x[..., None, None] for x in self._second(*moments))
-        _, on_c = self._first(*moments)
+        _, pc, cc, pq, qc = (x[..., None, None] for x in self.second(*moments))
+        _, on_c = self.first(*moments)
         first, second = u[:, None], u[None, :]
         outer = lambda x, y: x[..., :, None] * y[..., None, :]  # noqa: E731
         return (
@@ -92,11 +92,11 @@ class AbstractSmooth(AbstractActivation):
             + cc * outer(second, first)
         )
 
-    def _first(self, p, q, c):
+    def first(self, p, q, c):
         """∂κ/∂p and ∂κ/∂c."""
         return _along(self.overlap, 0)(p, q, c), _along(self.overlap, 2)(p, q, c)
 
-    def _second(self, p, q, c):
+    def second(self, p, q, c):
         """∂²κ/∂p², ∂p∂c, ∂c², ∂p∂q and ∂q∂c."""
         on_p, on_c = _along(self.overlap, 0), _along(self.overlap, 2)
         return tuple(

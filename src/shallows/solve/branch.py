@@ -166,7 +166,7 @@ class Perturbation(AbstractDirection):
 
         heads = between(first.heads or one, last.heads or one)
         teacher = Teacher(first.rows, between(first.point, last.point), heads)
-        return ReducedLoss(self.of.blocks, teacher, self.of.heads)
+        return ReducedLoss(self.of.blocks, teacher, self.of.heads, self.of.activation)
 
     def coordinate(self, parameter):
         """See `AbstractDirection`."""
@@ -642,7 +642,7 @@ def scales(blocks: Blocks) -> list[Number]:
 
 
 def _resized(loss: ReducedLoss, sizes) -> ReducedLoss:
-    return ReducedLoss(loss.blocks.resized(sizes), loss.teacher, loss.heads)
+    return ReducedLoss(loss.blocks.resized(sizes), loss.teacher, loss.heads, loss.activation)
 
 
 def _middle(values):

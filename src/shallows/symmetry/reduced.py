@@ -14,11 +14,16 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shallows.symmetry.arithmetic import AbstractArithmetic, Floats, Number, Numbers
 from shallows.symmetry.blocks import Blocks, Split, Teacher, orthonormal_teacher, pair_classes
+from shallows.symmetry.kernels import AbstractKernel, Pairs, column, kernel, table
+
+if TYPE_CHECKING:
+    from shallows.model import AbstractActivation
 
 
 @dataclasses.dataclass(frozen=True, init=False)
@@ -27,7 +32,7 @@ class ReducedLoss:
 
     `blocks` are those of the student. The `teacher` has the same symmetry; by default it is
     orthonormal with one neuron for each input. `heads` are the student's outer weights, one for
-    each row block (default: 1).
+    each row block (default: 1). The `activation` is the ReLU if it is not given.
 
     **Convention.** The normalisation of `SquaredLoss`. `gradient` and `hessian` are derivatives in
     the coordinates; divided by `blocks.counts`, the gradient is that of the full loss at one
@@ -35,7 +40,8 @@ class ReducedLoss:
 
     **Accuracy.** That of the numbers. In floats 1e-15 of the sizes of the terms, which are of
     order k² where the loss may be of order 1/k. At pairs of parallel neurons the second
-    derivatives are those of the full loss; there are no third ones.
+    derivatives are those of the full loss; there are no third ones. Smooth activations are known in
+    floats only, and other numbers raise `ValueError`.
 
     **Source.** Arjevani & Field (2020), 2003.10576, for the method; the formulas are those of
     `shallows.model.overlaps`.
@@ -44,13 +50,16 @@ class ReducedLoss:
     blocks: Blocks
     teacher: Teacher
     heads: tuple[Number, ...]
+    activation: "AbstractActivation | None"
 
     def __init__(
         self,
         blocks: Blocks,
         teacher: Teacher | None = None,
         heads: Numbers | None = None,
+        activation: "AbstractActivation | None" = None,
     ):
+        object.__setattr__(self, "activation", activation)
         object.__setattr__(self, "blocks", blocks)
         theirs = orthonormal_teacher(blocks) if teacher is None else teacher
         object.__setattr__(self, "teacher", theirs)
@@ -74,57 +83,38 @@ class ReducedLoss:
             tuple(self.teacher.point[i] for i in theirs.coarse),
             None if heads is None else tuple(heads[i] for i in theirs.rows),
         )
-        return ReducedLoss(ours.blocks, teacher, tuple(self.heads[i] for i in ours.rows)), ours
+        inherited = tuple(self.heads[i] for i in ours.rows)
+        return ReducedLoss(ours.blocks, teacher, inherited, self.activation), ours
 
     def value(self, point: Numbers, numbers: AbstractArithmetic | None = None) -> Number:
         """The loss at a point (or, in floats, at each of a batch: orbits on the last axis)."""
         o = Floats() if numbers is None else numbers
-        pairs = self._pairs(point, o)
-        profile = pairs.sine + pairs.supplement * pairs.inner
-        return np.sum(pairs.share * profile, axis=-1) / (2 * o.pi)
+        unit, p = self._kernel.unit(o), self._pairs(point, o)
+        return np.sum(p.share * self._kernel.value(p, o), axis=-1) / unit
 
     def gradient(self, point: Numbers, numbers: AbstractArithmetic | None = None) -> np.ndarray:
         """The derivatives in the coordinates."""
         o = Floats() if numbers is None else numbers
         p = self._pairs(point, o, self._with_student)
-        share = p.share / (2 * o.pi)
-        on_u = p.weight * (_column(p.sine / p.square_u) * p.u + _column(p.supplement) * p.v)
-        on_v = p.weight * (_column(p.sine / p.square_v) * p.v + _column(p.supplement) * p.u)
+        share = p.share / self._kernel.unit(o)
+        along_u, along_v, across = (column(x) for x in self._kernel.slopes(p, o))
+        on_u = p.weight * (along_u * p.u + across * p.v)
+        on_v = p.weight * (along_v * p.v + across * p.u)
         total = _zeros(self._width, on_u)
         for where, part in ((p.where_u, on_u), (p.where_v, on_v)):
-            np.add.at(total, where, np.moveaxis(_column(share) * part, (-2, -1), (0, 1)))
+            np.add.at(total, where, np.moveaxis(column(share) * part, (-2, -1), (0, 1)))
         return np.moveaxis(total, 0, -1)[..., : len(self.blocks.orbits)]
 
     def hessian(self, point: Numbers, numbers: AbstractArithmetic | None = None) -> np.ndarray:
         """The second derivatives in the coordinates."""
         o = Floats() if numbers is None else numbers
         p = self._pairs(point, o, self._with_student)
-        share = (p.share / (2 * o.pi))[..., None, None]
-        norm_u, norm_v = o.sqrt(p.square_u), o.sqrt(p.square_v)
-        upon, diagonal = o.inverse(p.sine), np.eye(p.u.shape[-1], dtype=int)
-        u, v, identity = p.weight * p.u, p.weight * p.v, p.weight[..., None, :] * diagonal
-
-        def pure(x, y, square, inner):
-            # y less its component along x: of length |y| sin θ.
-            across = y - _column(inner / square) * x
-            flat = identity - _square(x) / _table(square)
-            return _table(p.sine / square) * flat + _table(upon) * _square(across)
-
-        # With the half angle: the two terms of the textbook formula are singular at parallel
-        # pairs, and cancel. What multiplies a cotangent that is set to 0 is exactly 0.
-        lengths = norm_u * norm_v
-        is_acute = (p.inner > 0).astype(bool)
-        small = p.sine * o.inverse(lengths + np.where(is_acute, p.inner, -p.inner))
-        large = o.inverse(small)
-        tan, cot = np.where(is_acute, small, large), np.where(is_acute, large, small)
-        unit_u, unit_v = u / _column(norm_u), v / _column(norm_v)
-        turned = _table(tan) * _square(unit_u + unit_v) - _table(cot) * _square(unit_v - unit_u)
-        mixed = _table(p.supplement) * identity + turned / 2
-
-        total = _zeros((self._width, self._width), u)
+        share = table(p.share / self._kernel.unit(o))
+        on_u, on_v, mixed = self._kernel.curvatures(p, o)
+        total = _zeros((self._width, self._width), on_u[..., 0])
         for first, second, part in (
-            (p.where_u, p.where_u, pure(u, v, p.square_u, p.inner)),
-            (p.where_v, p.where_v, pure(v, u, p.square_v, p.inner)),
+            (p.where_u, p.where_u, on_u),
+            (p.where_v, p.where_v, on_v),
             (p.where_u, p.where_v, mixed),
             (p.where_v, p.where_u, np.swapaxes(mixed, -1, -2)),
         ):
@@ -150,6 +140,10 @@ class ReducedLoss:
         return min(map(float, norms)), min(map(float, sines), default=1.0)
 
     @cached_property
+    def _kernel(self) -> AbstractKernel:
+        return kernel(self.activation)
+
+    @cached_property
     def _everybody(self) -> Blocks:
         """Students and teachers as one set of neurons."""
         rows = (*self.blocks.rows, *self.teacher.rows)
@@ -172,7 +166,7 @@ class ReducedLoss:
             [i for i, c in enumerate(self._classes[0]) if c.first < len(self.blocks.rows)]
         )
 
-    def _pairs(self, point, o: AbstractArithmetic, chosen: np.ndarray | None = None) -> "_Pairs":
+    def _pairs(self, point, o: AbstractArithmetic, chosen: np.ndarray | None = None) -> Pairs:
         classes, where_u, where_v, longest = self._classes
         if chosen is None:
             chosen = np.arange(len(classes))
@@ -202,7 +196,7 @@ class ReducedLoss:
         area = np.where(np.all(where_u == where_v, axis=-1)[:, None], o.numbers(0), area)
         sine = o.sqrt(np.sum(area, axis=-1))
         inner = np.sum(weight * u * v, axis=-1)
-        return _Pairs(
+        return Pairs(
             where_u=where_u,
             where_v=where_v,
             u=u,
@@ -228,35 +222,6 @@ def _classes_of(rows, columns, is_single):
         for name in ("u", "v")
     )
     return classes, u, v, longest
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pairs:
-    where_u: np.ndarray
-    where_v: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    weight: np.ndarray
-    share: np.ndarray
-    square_u: np.ndarray
-    square_v: np.ndarray
-    inner: np.ndarray
-    sine: np.ndarray
-    """|u||v| sin θ."""
-    supplement: np.ndarray
-    """π − θ."""
-
-
-def _column(x):
-    return x[..., None]
-
-
-def _table(x):
-    return x[..., None, None]
-
-
-def _square(x):
-    return x[..., :, None] * x[..., None, :]
 
 
 def _zeros(shape, like):
