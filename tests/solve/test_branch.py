@@ -9,15 +9,12 @@ from shallows.solve.branch import (
     Branch,
     BranchOutcome,
     EventKind,
-    Fraction,
-    Perturbation,
     PseudoArclength,
-    Resizing,
-    Width,
     branch,
     component_eigenvalues,
     scales,
 )
+from shallows.solve.directions import Fraction, Perturbation, Resizing, Width
 from shallows.solve.symmetric import symmetric_point
 from shallows.symmetry import (
     Balls,

@@ -24,13 +24,12 @@ from shallows.solve.branch import (
     Event,
     EventKind,
     PseudoArclength,
-    Resizing,
-    Width,
     branch,
     component_eigenvalues,
     scales,
 )
 from shallows.solve.critical import NewtonOutcome
+from shallows.solve.directions import Resizing, Width
 from shallows.solve.symmetric import symmetric_point
 from shallows.symmetry import (
     Balls,

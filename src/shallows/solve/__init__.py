@@ -13,20 +13,16 @@ from shallows.solve.arcs import (
     departures,
 )
 from shallows.solve.branch import (
-    AbstractDirection,
     Branch,
     BranchOutcome,
     Event,
     EventKind,
-    Fraction,
-    Perturbation,
     PseudoArclength,
-    Resizing,
     Waypoint,
-    Width,
     branch,
 )
 from shallows.solve.critical import CriticalPoint, Newton, NewtonOutcome, critical_point
+from shallows.solve.directions import AbstractDirection, Fraction, Perturbation, Resizing, Width
 from shallows.solve.flow import (
     ZERO,
     Endpoint,
