@@ -227,3 +227,16 @@ def _classes_of(rows, columns, is_single):
 def _zeros(shape, like):
     shape = shape if isinstance(shape, tuple) else (shape,)
     return np.zeros((*shape, *like.shape[:-2]), dtype=like.dtype)
+
+
+def full_loss(neurons: int, inputs: int, teachers: int | None = None) -> ReducedLoss:
+    """The loss in all weights, for an orthonormal teacher: the trivial group's `ReducedLoss`.
+
+    Coordinates are the weights, row by row. Without `teachers` there are as many as neurons.
+
+    **Cost.** Formulas are evaluated in NumPy, pair by pair, at once and in any numbers: for small
+    sizes, where `SquaredLoss` would be compiled for longer than it runs.
+    """
+    blocks = Blocks((1,) * (neurons + inputs), range(neurons), range(neurons, neurons + inputs))
+    known = neurons if teachers is None else teachers
+    return ReducedLoss(blocks, orthonormal_teacher(blocks, tuple(range(neurons, neurons + known))))
