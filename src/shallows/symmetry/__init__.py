@@ -11,6 +11,7 @@ space, whatever the width: `Blocks` are its coordinates, `ReducedLoss` the loss 
 and teachers come as a `Network` or as arrays, and all is computed in NumPy.
 """
 
+from shallows.symmetry.alignment import Alignment, aligned
 from shallows.symmetry.arithmetic import AbstractArithmetic, Balls, Floats
 from shallows.symmetry.block_isotropy import block_isotropy
 from shallows.symmetry.blocks import Blocks, Orbit, Split, Teacher, orthonormal_teacher
@@ -22,6 +23,7 @@ from shallows.symmetry.canonical import (
 )
 from shallows.symmetry.isotropy import Isotropy, isotropy
 from shallows.symmetry.laurent import Laurent, LostDigitsError, PowerSeries, UnknownTermsError
+from shallows.symmetry.layered import LayeredIsotropy, layered_isotropy, layered_order
 from shallows.symmetry.reduced import ReducedLoss
 from shallows.symmetry.spectrum import (
     Component,
@@ -35,6 +37,7 @@ from shallows.symmetry.spectrum import (
 
 __all__ = [
     "AbstractArithmetic",
+    "Alignment",
     "Balls",
     "Blocks",
     "Canonical",
@@ -43,6 +46,7 @@ __all__ = [
     "Floats",
     "Isotropy",
     "Laurent",
+    "LayeredIsotropy",
     "LostDigitsError",
     "Orbit",
     "PowerSeries",
@@ -51,6 +55,7 @@ __all__ = [
     "Split",
     "Teacher",
     "UnknownTermsError",
+    "aligned",
     "block_isotropy",
     "canonical",
     "component",
@@ -59,6 +64,8 @@ __all__ = [
     "fixed_dimension",
     "flipped_neurons",
     "isotropy",
+    "layered_isotropy",
+    "layered_order",
     "orthonormal_teacher",
     "spectrum",
 ]
