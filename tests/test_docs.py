@@ -150,12 +150,13 @@ def test_every_json_key_is_documented():
 
 
 def _keys(document):
-    """All keys but those of evidence and of series of weights, which depend on the question."""
+    """All keys but those of evidence, provenance, ends and series, which depend on the question."""
     if isinstance(document, list):
         return {key for item in document for key in _keys(item)}
     if not isinstance(document, dict):
         return set()
-    nested = [v for k, v in document.items() if k != "evidence" and not k.startswith("ξ")]
+    open_ = {"evidence", "provenance", "ends", "unsettled"}
+    nested = [v for k, v in document.items() if k not in open_ and not k.startswith("ξ")]
     return {*(k for k in document if not k.startswith("ξ")), *_keys(nested)}
 
 
@@ -164,10 +165,15 @@ QUESTIONS = [
     ("threshold", "II"),
     ("compare", "II", "I", "-k", "6"),
     ("arcs", "II", "-k", "6", "--minimising", "--cuts", "1"),
+    ("basin", "II", "-k", "6", "--radii", "0.5", "--starts", "2"),
+    ("slice", "--from", "II", "--to", "global", "-k", "6", "--points", "3"),
+    ("slice", "--from", "II", "--to", "global", "--through", "A", "-k", "6", "--points", "3"),
+    ("slice", "--from", "II", "--split", "5", "-k", "6", "--points", "3"),
     ("series", "II", "--terms", "1"),
     ("certify", "II", "-k", "6", "--out", "II.json"),
     ("theorem", "spurious", "--from", "6", "--to", "7"),
     ("theorem", "spurious", "--real", "--from", "6", "--to", "7"),
+    ("portrait", "-k", "2"),
     ("papers",),
     ("run", "arjevani-field-2020-hessian"),
 ]

@@ -1,9 +1,11 @@
 """Shared examples with known answers: laws, networks, the three families of spurious points."""
 
 import functools
+from collections.abc import Iterable
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from shallows.landscape import AllWeights, InnerWeights
 from shallows.model import (
@@ -17,6 +19,7 @@ from shallows.model import (
     Polynomial,
     Rotational,
     Sample,
+    ShiftedGaussian,
     Sine,
     StudentT,
     absolute,
@@ -47,6 +50,7 @@ def laws() -> dict[str, AbstractLaw]:
         "mixture": Mixture(
             [Gaussian(covariance=SLANTED), Gaussian(3), Rotational(3, 0.5)], [1.0, 2.0, 1.0]
         ),
+        "shifted": ShiftedGaussian([0.3, -0.5, 1.0], SLANTED),
     }
 
 
@@ -64,6 +68,12 @@ def activations() -> dict[str, AbstractActivation]:
         "hermite": Polynomial.hermite([0, 0, 0, 1]),
         "tanh": Analytic(jnp.tanh, "tanh"),
     }
+
+
+def patient(names: Iterable[str]) -> list:
+    """Names as parameters of a test, slow for the law that takes five times as long to compile."""
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=slow) if name == "shifted" else name for name in names]
 
 
 def smooth_laws() -> list[str]:

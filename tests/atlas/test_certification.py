@@ -18,6 +18,7 @@ from shallows.atlas import (
 from shallows.atlas.certification import blocks_of
 from shallows.certify import Certificate, PointCertificate, Verdict, verify, verify_point
 from shallows.lab import Store
+from shallows.model import Erf
 
 
 def matrix(name, k, seed=0):
@@ -93,6 +94,7 @@ def test_laws_and_parameters_without_certificates_are_refused():
         (SquaredLoss(teacher, Rotational(3)), "law of the inputs is Rotational"),
         (SquaredLoss(teacher, Gaussian(covariance=np.diag([1.0, 2, 3]))), "with a covariance"),
         (SquaredLoss(teacher, Gaussian(3), AllWeights()), "heads are trained"),
+        (SquaredLoss(orthonormal(3, activation=Erf()), Gaussian(3)), "the activation is erf"),
     ):
         with pytest.raises(ValueError, match=message):
             certified_point(student, loss)

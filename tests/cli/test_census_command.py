@@ -529,3 +529,50 @@ def test_every_optimiser_answers(tmp_path, optimiser):
     assert status == 0, err
     document = json.loads(out)
     assert (document["optimiser"], document["settled"]) == (optimiser, 3)
+
+
+# Biases and laws by name
+
+
+def test_biases_are_the_weights_of_a_constant_input(tmp_path):
+    path = tmp_path / "teacher.npz"
+    np.savez(path, inner=np.eye(2), bias=[0.5, -0.5])
+    _, _, _, taken = _asked("census", "--teacher", path, "--bias", "--out", tmp_path / "out")
+    loss = taken.call_args.args[0]
+    np.testing.assert_array_equal(loss.teacher.inner, [[1, 0, 0.5], [0, 1, -0.5]])
+    np.testing.assert_array_equal(loss.law.moment(), np.eye(3))
+    assert _asked("census", "-k", "3", "--bias", "--out", tmp_path / "out")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--law", "sphere", "--bias"), "Under a Rotational law neurons with biases have no"),
+        (("--law", "signs"), "The law 'signs' needs the standard deviation of its noise"),
+        (("--law", "signs:2"), "`noise` must lie above 0 and be at most 1"),
+        (("--law", "signs:0.5", "-k", "30"), "Use at most 10 inputs"),
+        (("--activation", "erf", "--bias"), "closed forms for piecewise linear activations"),
+        (("--law", "cauchy"), "sphere, ball, student:5, signs:0.5;"),
+        (("--bias", "--certify"), "standard Gaussian inputs"),
+    ],
+)
+def test_what_has_no_closed_form_is_refused_with_the_reason(words, text, tmp_path):
+    assert text in _is_misuse(*_run("census", "-k", "3", *words, "--out", tmp_path / "out"))
+
+
+def test_biases_of_a_teacher_are_not_dropped(tmp_path):
+    path = tmp_path / "teacher.npz"
+    np.savez(path, inner=np.eye(2), bias=[0.5, -0.5])
+    err = _is_misuse(*_run("census", "--teacher", path, "--out", tmp_path / "out"))
+    assert "Add `--bias`, or leave them out of the file" in err
+
+
+@pytest.mark.slow
+def test_a_census_with_biases_finds_the_teacher(tmp_path):
+    status, out, _ = _run(
+        "census", "-k", "3", "--bias", "--starts", "5", "--json", "--out", tmp_path / "out"
+    )
+    found = json.loads(out)
+    assert status == 0
+    assert (found["inputs"], found["law"]) == (4, "Gaussian with a mean, one input constant")
+    assert [family["name"] for family in found["families"]] == ["global"]

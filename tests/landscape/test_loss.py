@@ -299,8 +299,8 @@ LOSS = SquaredLoss(TEACHER, Gaussian(3))
 SAMPLED = SquaredLoss(TEACHER, Sample(np.eye(3)))
 BIASED = Network(np.eye(2, 3), None, np.ones(2))
 BIAS_TEXT = (
-    "The {} has biases, for which this law has no closed form. For a data set, append a constant "
-    "input 1 to the points and the biases to `inner` as one more column."
+    "The {0} has biases, which a loss knows as weights of one more input that is constant 1. Use "
+    "`{0}.with_constant()` and the law `with_constant(law)`, for student and teacher alike."
 )
 KINK_TEXT = (
     "The loss under a Sample law has kinks and no Hessian; its almost-everywhere second derivative "

@@ -15,10 +15,12 @@ from shallows.papers import Claim, Judgement, Scale, paper, reading, shelf
 
 KEYS = [
     "arjevani-2023-hidden",
+    "arjevani-field-2019-symmetry",
     "arjevani-field-2020-hessian",
     "arjevani-field-2021-families",
     "arjevani-field-2022-annihilation",
     "safran-shamir-2018",
+    "tian-2017",
 ]
 BIBLIOGRAPHY = (Path(__file__).parents[2] / "docs" / "references.bib").read_text("utf-8")
 
@@ -60,8 +62,8 @@ def test_a_proof_that_does_not_check_decides_nothing(smoke):
 
 
 def test_an_unknown_key_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match=r"no paper 'tian-2017' on the shelf. Use one of arj"):
-        paper("tian-2017")
+    with pytest.raises(ValueError, match=r"no paper 'tian-2016' on the shelf. Use one of arj"):
+        paper("tian-2016")
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -140,6 +142,31 @@ VERDICTS = {
     "points": "SUPPORTED",
     "one-more": "PROVED",
     "frequencies": "SUPPORTED",
+    "formula": "SUPPORTED",
+    "sampling": "SUPPORTED",
+    "cube": "SUPPORTED",
+    "lyapunov": "SUPPORTED",
+    "one-neuron": "SUPPORTED",
+    "reduction": "SUPPORTED",
+    "saddle": "SUPPORTED",
+    "region": "SUPPORTED",
+    "breaking": "SUPPORTED",
+    "journey": "SUPPORTED",
+    # Left to larger scales, where the answer is that it is contradicted for K = 10.
+    "noise": "UNDECIDED",
+    "heads-positive": "SUPPORTED",
+    "heads-mixed": "CONTRADICTED",
+    "manifolds": "SUPPORTED",
+    "manifolds-small-d": "SUPPORTED",
+    "cone": "SUPPORTED",
+    "planar": "SUPPORTED",
+    "numbers": "SUPPORTED",
+    "least-loss": "SUPPORTED",
+    # Left to larger scales; at this one the only deep minimum found is the global one.
+    "laws": "UNDECIDED",
+    "activations": "UNDECIDED",
+    "depth": "UNDECIDED",
+    "forced": "UNDECIDED",
 }
 
 

@@ -98,7 +98,7 @@ class Family:
     weights: np.ndarray
     """Inner weights (k, d) of the representative, rows and columns in canonical order."""
     outer: np.ndarray
-    """Outer weights (k,) of the representative, in the same order."""
+    """Outer weights (k,) of the representative, in the same order; (k, o) for several outputs."""
     spectrum: tuple[Level, ...]
     """Hessian eigenvalues in increasing order; multiplicities add up to the parameters."""
     curve: Curve

@@ -20,7 +20,7 @@ from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
 from shallows.atlas.naming import ZERO_LOSS, family_name
 from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, key, provenance, sweep
 from shallows.landscape import SquaredLoss
-from shallows.model import Gaussian, Mixture, Network, Sample, relu
+from shallows.model import Gaussian, Mixture, Network, Sample, ShiftedGaussian, relu
 from shallows.model.network import positive_integer
 from shallows.solve import (
     ZERO,
@@ -82,9 +82,11 @@ def census(
     r"""Train from `starts` random students and return the catalogue of where they end.
 
     Start i is an inner matrix of independent normal entries of standard deviation `init` (default
-    1/√d), drawn from (seed, i) alone, with heads 1; `neurons` defaults to the teacher's. Each is
-    followed by `method` (default: `usual_method(loss)`) to a gradient norm of 1e-12 or less. End
-    points that are relabellings of one another are one family.
+    1/√d), drawn from (seed, i) alone, with heads 1; `neurons` defaults to the teacher's. For
+    several outputs heads start as rows of independent normal entries of standard deviation 1/√o
+    where they are trained, and are the teacher's, neuron by neuron, where not. Each is followed
+    by `method` (default: `usual_method(loss)`) to a gradient norm of 1e-12 or less. End points
+    that are relabellings of one another are one family.
 
     **Resuming.** Records go to `store` in blocks; what is there is not computed again, so the same
     call continues an interrupted census, and one with more starts reuses all those of one with
@@ -95,14 +97,17 @@ def census(
     `minimum` has none below that. With trained heads the k directions of rescaling are left out;
     under a `Sample` law it is the Hessian within the cell of activations.
 
-    **Raises.** `ValueError` for a number of starts or neurons that is not a positive integer,
-    and for more than 10⁷ starts; `StoreError` for a folder that is not a store. **Cost.** At
-    d = k = 20 about 15 ms a start.
+    **Raises.** `ValueError` for a number of starts or neurons that is not a positive integer, for
+    several outputs with fixed heads and another width than the teacher's, and for more than 10⁷
+    starts; `StoreError` for a folder that is not a store. **Cost.** At d = k = 20 about 15 ms a
+    start.
     """
     how = usual_method(loss) if method is None else method
     number = positive_integer("starts", starts, most=MOST_STARTS)
     k = loss.teacher.neurons if neurons is None else positive_integer("neurons", neurons)
     scale = 1 / math.sqrt(loss.law.inputs) if init is None else positive("init", init)
+    if loss.teacher.outputs is not None and not loss.trained.is_everything:
+        _check_fixed_heads(loss, k)
     if not -(2**63) <= seed < 2**63:
         raise ValueError(f"`seed` must be an integer of at most 64 bits, but is {seed}. Use 0.")
     question = {
@@ -181,9 +186,11 @@ def usual_method(loss: SquaredLoss) -> AbstractMethod:
 def usual_step(loss: SquaredLoss) -> float | None:
     """The step of descent if it is not told: 1/λ_max of the Hessian at the teacher.
 
-    None for the ReLU, where `GradientDescent` has a published one.
+    None for the ReLU, where `GradientDescent` has a published one: for inputs without a mean. With
+    biases the largest eigenvalue at k = 10 is 4.96, and 5/k is beyond the stability limit.
     """
-    if loss.activation == relu or not loss.is_smooth:
+    is_published = loss.activation == relu and not isinstance(loss.law, ShiftedGaussian)
+    if is_published or not loss.is_smooth:
         return None
     hessian = loss.cell_hessian_at(loss.teacher.inner, loss.teacher.outer)
     return float(f"{1 / np.linalg.eigvalsh(hessian)[-1]:.2g}")
@@ -228,8 +235,16 @@ class _Block:
     def starts(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray, jax.Array]:
         """Inner weights, heads and keys of starts first, …, first + count − 1."""
         shape = (self.neurons, self.loss.law.inputs)
-        normal, keys = _draws(jax.random.key(self.seed), np.arange(first, first + count), shape)
-        return self.init * np.asarray(normal), np.ones((count, self.neurons)), keys
+        root, numbers = jax.random.key(self.seed), np.arange(first, first + count)
+        normal, keys = _draws(root, numbers, shape)
+        inner, outputs = self.init * np.asarray(normal), self.loss.teacher.outputs
+        if outputs is None:
+            return inner, np.ones((count, self.neurons)), keys
+        if not self.loss.trained.is_everything:
+            return inner, np.tile(np.asarray(self.loss.teacher.outer), (count, 1, 1)), keys
+        # A root of their own, so that inner weights do not depend on the number of outputs.
+        heads, _ = _draws(jax.random.fold_in(root, 1), numbers, (self.neurons, outputs))
+        return inner, np.asarray(heads) / math.sqrt(outputs), keys
 
     def __call__(self, case: dict[str, Any]) -> Result:
         began = time.perf_counter()
@@ -250,7 +265,7 @@ class _Block:
             "time": np.array([e.time for e in ends]),
             "polished": np.array([e.polished for e in ends]),
             "inner": np.array([e.inner for e in ends]).reshape(count, -1),
-            "outer": np.array([e.outer for e in ends]).reshape(count, -1),
+            "outer": np.array([e.outer for e in ends]).reshape(count, -1),  # rows end to end
         }
         outcomes = Counter(e.outcome.name for e in ends)
         return Result(
@@ -313,6 +328,7 @@ class _Catalogue:
             self.is_standard
             and isinstance(loss.law, Gaussian)
             and self.teacher_heads is None
+            and teacher.outputs is None
             and not loss.trained.is_everything
             and loss.activation == relu
         )
@@ -323,23 +339,25 @@ class _Catalogue:
 
     def add(self, table) -> None:
         """Sort the end points of a block into the families."""
-        k = table["outer"].shape[1]
+        k = table["inner"].shape[1] // self.loss.law.inputs
+        shape = (k,) if self.loss.teacher.outputs is None else (k, -1)
         for row in range(len(table["start"])):
             outcome = str(table["outcome"][row])
             if outcome not in (Outcome.settled.name, Outcome.reached_zero.name):
                 self.unsettled[outcome] += 1
                 continue
             self.settled += 1
-            self._place(
+            self.place(
                 table["inner"][row].reshape(k, -1),
-                table["outer"][row],
+                table["outer"][row].reshape(shape),
                 float(table["loss"][row]),
                 int(table["start"][row]),
                 int(table["steps"][row]),
                 float(table["gradient_norm"][row]),
             )
 
-    def _place(self, inner, outer, loss, start, steps, size) -> None:
+    def place(self, inner, outer, loss, start, steps, size) -> _Member:
+        """The family of an end point, which counts one more from now on."""
         rows, outer_up_to_sign = self._rows(inner, outer)
         has_heads = self.teacher_heads is not None or not np.all(outer_up_to_sign == 1)
         heads = outer_up_to_sign if has_heads else None
@@ -362,10 +380,10 @@ class _Catalogue:
             member.count += 1
             member.gradient_norm = max(member.gradient_norm, size)
             member.spread = max(member.spread, distance)
-            return
-        self.members.append(
-            _Member(point, inner, outer, loss, start, steps, is_global, gradient_norm=size)
-        )
+            return member
+        made = _Member(point, inner, outer, loss, start, steps, is_global, gradient_norm=size)
+        self.members.append(made)
+        return made
 
     def _distance(self, member, point, rows, heads, theirs) -> float:
         if self.is_standard and heads is None:
@@ -392,7 +410,8 @@ class _Catalogue:
             )
             return rows * np.sign(rows[np.arange(len(rows)), largest])[:, None], outer
         if self.parity < 0 and self.loss.trained.is_everything:
-            return rows * np.where(outer < 0, -1.0, 1.0)[:, None], np.abs(outer)
+            signs = np.where(_leading(outer) < 0, -1.0, 1.0)
+            return rows * signs[:, None], (outer.T * signs).T
         return rows, outer
 
     def families(self, block: _Block | None) -> tuple[Family, ...]:
@@ -476,12 +495,29 @@ def _spectrum(loss: SquaredLoss, inner, outer) -> tuple[tuple[Level, ...], Kind]
     return tuple(Level(float(np.mean(g)), len(g)) for g in groups), kind
 
 
+def _leading(outer) -> np.ndarray:
+    """Outer weights, or of rows the entry of largest absolute value."""
+    rows = outer.reshape(len(outer), -1)
+    return rows[np.arange(len(rows)), np.argmax(np.abs(rows), axis=1)]
+
+
+def _check_fixed_heads(loss: SquaredLoss, neurons: int) -> None:
+    m, outputs = loss.teacher.outer.shape
+    if neurons != m:
+        raise ValueError(
+            f"With {outputs} outputs and heads that are not trained, students have the teacher's "
+            f"heads, and so its {m} neurons, but {neurons} were asked for. Use {m}, or train all "
+            f"weights."
+        )
+
+
 def _slice(inner, outer) -> np.ndarray:
     """An orthonormal basis of the directions that do not rescale a neuron (a/s, s w)."""
     k, d = inner.shape
-    tangents = np.zeros((k, k, d + 1))
+    heads = outer.reshape(k, -1)
+    tangents = np.zeros((k, k, d + heads.shape[1]))
     tangents[np.arange(k), np.arange(k), :d] = inner
-    tangents[np.arange(k), np.arange(k), d] = -outer
+    tangents[np.arange(k), np.arange(k), d:] = -heads
     return scipy.linalg.null_space(tangents.reshape(k, -1))
 
 
@@ -519,6 +555,9 @@ def _teacher_words(teacher: Network) -> str:
 def _law_words(law) -> str:
     if isinstance(law, Sample):
         return f"sample of {law.size} points"
+    if isinstance(law, ShiftedGaussian):
+        constant = ", one input constant" if law.has_constant else ""
+        return f"Gaussian with a mean{constant}"
     standard = type(law).__name__ == "Gaussian" and law.root is None
     return "standard Gaussian" if standard else type(law).__name__
 

@@ -15,7 +15,7 @@ from shallows.certify import Certificate, PointCertificate, Verdict, certify, ce
 from shallows.certify.point import MOST_WEIGHTS
 from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, sweep
 from shallows.landscape import SquaredLoss
-from shallows.model import Gaussian, Network
+from shallows.model import Gaussian, Network, relu
 from shallows.solve import ZERO, has_continuum, teacher_power
 from shallows.symmetry import Blocks, ReducedLoss, isotropy
 
@@ -60,14 +60,25 @@ def certified_point(
 def refuse_uncertifiable(loss: SquaredLoss) -> None:
     """Refuse what no certificate is about.
 
-    **Raises.** `ValueError` for inputs that are not standard Gaussian, and for trained heads.
+    **Raises.** `ValueError` for other activations than the ReLU, inputs that are not standard
+    Gaussian, and trained heads.
     """
     law = loss.law
+    if loss.activation != relu:
+        raise ValueError(
+            f"Certificates are about the ReLU, but the activation is {loss.activation.name}. Ask "
+            f"for no certificates, or leave the activation at its default."
+        )
     if not isinstance(law, Gaussian) or law.root is not None:
         kind = type(law).__name__ + (" with a covariance" if isinstance(law, Gaussian) else "")
         raise ValueError(
             f"Certificates are about standard Gaussian inputs, but the law of the inputs is "
             f"{kind}. Ask for no certificates, or leave the law at its default."
+        )
+    if loss.teacher.outputs is not None:
+        raise ValueError(
+            f"Certificates are about networks with one output, but the teacher's `outer` has shape "
+            f"{loss.teacher.outer.shape}. Ask for no certificates."
         )
     if loss.trained.is_everything:
         raise ValueError(

@@ -239,6 +239,16 @@ def _check_question(student: Network, teacher: Network, bits: int) -> None:
                 f"{network.inner.shape=} and {'no ' if network.bias is None else ''}biases. "
                 f"Take one, and leave its biases out."
             )
+        if network.activation.name != "relu":
+            raise ValueError(
+                f"A certificate is about ReLU networks, but the {role}'s activation is "
+                f"{network.activation.name}. There is none for others."
+            )
+        if network.outputs is not None:
+            raise ValueError(
+                f"A certificate is about networks with one output, but the {role} has "
+                f"{network.outer.shape=}. Give it a number for each neuron."
+            )
     if student.inputs != teacher.inputs:
         raise ValueError(
             f"Student and teacher live in different spaces: {student.inputs} inputs and "

@@ -4,7 +4,17 @@ A command parses, asks the library one thing and prints. Numerical imports wait 
 runs, so that `--help` answers at once.
 """
 
-from shallows.cli import arcs, census, certify, families, papers, series  # noqa: F401  # commands
+from shallows.cli import (  # noqa: F401  # commands
+    arcs,
+    basins,
+    census,
+    certify,
+    families,
+    papers,
+    portraits,
+    series,
+    slices,
+)
 from shallows.cli.door import app, main
 
 __all__ = ["app", "main"]

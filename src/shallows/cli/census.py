@@ -78,18 +78,25 @@ def census(
         float | None,
         typer.Option("--init", help="Standard deviation of a start's weights. [default: 1/√d]"),
     ] = None,
+    bias: Annotated[
+        bool,
+        typer.Option(
+            "--bias", help="Train a bias of each neuron, too; the teacher's are 0, or its file's."
+        ),
+    ] = False,
     trained: Annotated[
         Trained, typer.Option("--trained", help="Inner weights only, or heads too.")
     ] = Trained.inner,
     teacher: Annotated[
-        str, typer.Option("--teacher", help="`orthonormal`, or an npz file: inner[, outer].")
+        str, typer.Option("--teacher", help="`orthonormal`, or an npz file: inner[, outer, bias].")
     ] = "orthonormal",
     law: Annotated[
         str,
         typer.Option(
             "--law",
-            help="`gaussian`, `sphere`, `ball` (of radius √d), `student:NU`, or an npz file: "
-            "inputs[, weights] (a data set), covariance, or covariances[, weights] (a mixture).",
+            help="`gaussian`, `sphere`, `ball` (of radius √d), `student:NU`, `signs:NOISE` (±1 "
+            "with Gaussian noise), or an npz file: inputs[, weights] (a data set), covariance, or "
+            "covariances[, weights] (a mixture).",
         ),
     ] = "gaussian",
     activation: Annotated[
@@ -100,6 +107,16 @@ def census(
             "`tanh`, `sigmoid`, `softplus`, `silu` or `gelu`.",
         ),
     ] = "relu",
+    depth: Annotated[
+        int, typer.Option("--depth", help="Hidden layers; more than 1 need a smooth activation.")
+    ] = 1,
+    points: Annotated[
+        int | None,
+        typer.Option(
+            "--points",
+            help="With --depth: points drawn from the law, each in all k! orders. [default: 10]",
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option("--out", help="Folder of the store, report and figures.")
     ] = Path("census"),
@@ -117,8 +134,36 @@ def census(
     and its smallest Hessian eigenvalue. Interrupt it when you like: the same command goes on
     where it stopped, and a larger `--starts` reuses what is there. With `--certify` it is proved,
     family by family, that there is a critical point, what its loss is, and how many Hessian
-    eigenvalues are negative; `shallows verify` checks the certificates again.
+    eigenvalues are negative; `shallows verify` checks the certificates again. With `--depth` the
+    target is the identity in each of several layers, and the isotropy is that of all layers
+    together.
     """
+    if depth != 1 or points is not None:
+        _at_depth(
+            depth,
+            points,
+            refused={
+                "inputs": inputs is not None,
+                "neurons": neurons is not None,
+                "teacher": teacher != "orthonormal",
+                "trained": trained is not Trained.inner,
+                "bias": bias,
+                "certify": certify,
+                "workers": workers != 1,
+                "optimiser sgd": optimiser is Optimiser.sgd,
+            },
+            neurons=neurons_of_teacher,
+            law=law,
+            activation=activation,
+            starts=starts,
+            seed=seed,
+            optimiser=optimiser,
+            step=step,
+            init=init,
+            out=out,
+            as_json=as_json,
+        )
+        return
     sizes = [None] if neurons_of_teacher is None else sizes_in(neurons_of_teacher, _LARGEST, _SIZES)
     given = (inputs, neurons, teacher, law) != (None, None, "orthonormal", "gaussian")
     if len(sizes) > 1 and given:
@@ -140,7 +185,7 @@ def census(
     if neurons is not None:
         positive_integer("neurons", neurons)
     # One problem at a time is in memory; the first is made before anything is written.
-    loss = _problem(sizes[0], inputs, teacher, law, trained, activation)
+    loss = _problem(sizes[0], inputs, teacher, law, trained, activation, bias)
     method = _method(optimiser, step, loss)
     if certify:
         from shallows.atlas.certification import refuse_uncertifiable
@@ -152,7 +197,7 @@ def census(
     found: list[Census] = []
     for size in sizes:
         if found:
-            loss = _problem(size, inputs, teacher, law, trained, activation)
+            loss = _problem(size, inputs, teacher, law, trained, activation, bias)
         k = loss.teacher.neurons if neurons is None else neurons
         with _bar(f"k = {k}", starts) as pulse:
             made = shallows.census(
@@ -174,6 +219,61 @@ def census(
         _publish_many(found, out, command, as_json)
     if not any(census.settled for census in found):
         complain("No start settled; the outcomes above say why and what to do.", 1)
+
+
+def _at_depth(
+    depth: int,
+    points: int | None,
+    *,
+    refused: dict[str, bool],
+    neurons: str | None,
+    law: str,
+    activation: str,
+    starts: int,
+    seed: int,
+    optimiser: Optimiser | None,
+    step: float | None,
+    init: float | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    from shallows.cli.depth import census_at_depth, refuse_beside_depth
+    from shallows.solve import GradientDescent, GradientFlow
+    from shallows.solve.methods import positive
+
+    if depth < 2:
+        raise ValueError(
+            f"`--depth` and `--points` are about 2 hidden layers or more, but `--depth` is "
+            f"{depth}. Leave both out for one layer."
+        )
+    refuse_beside_depth(depth, **refused)
+    named = _named_law(law)
+    if named is None:
+        raise ValueError(
+            f"With `--depth {depth}` data are drawn from a named law, but `--law` is the file "
+            f"{law!r}. Use gaussian, sphere, ball or student:5."
+        )
+    if optimiser is not Optimiser.gd and step is not None:
+        raise ValueError(
+            f"The gradient flow has no step, but `--step {step}` was given. Leave it out, or use "
+            f"`--optimiser gd`."
+        )
+    how = GradientDescent(step) if optimiser is Optimiser.gd else GradientFlow()
+    if init is not None:
+        positive("init", init)
+    census_at_depth(
+        depth,
+        neurons,
+        named,
+        activation,
+        10 if points is None else points,
+        starts,
+        seed,
+        how,
+        init,
+        out,
+        as_json,
+    )
 
 
 def _certified(
@@ -198,6 +298,7 @@ def _certified(
 
 
 def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> None:
+    from shallows.atlas.shares import missed
     from shallows.report import (
         census_figure,
         families_table,
@@ -208,10 +309,13 @@ def _publish_one(census: "Census", out: Path, command: str, as_json: bool) -> No
 
     page = write_report(census, out / "report.html", command=command, store=str(out))
     pictures = save_figure(census_figure(census), out / "census")
+    bounds = missed(census)
     if as_json:
-        print_json(census.as_json())
+        print_json({**census.as_json(), "missed": [bound.as_json() for bound in bounds]})
         return
     show(families_table(census))
+    for bound in bounds:
+        print(bound)
     if any(family.proof is not None for family in census.families):
         show(proofs_table(census))
     for outcome, count in census.unsettled.items():
@@ -247,9 +351,10 @@ def _problem(
     law: str,
     trained: Trained,
     activation: str,
+    has_biases: bool,
 ) -> "SquaredLoss":
     from shallows.landscape import AllWeights, InnerWeights, SquaredLoss
-    from shallows.model import Network, orthonormal
+    from shallows.model import Network, orthonormal, with_constant
     from shallows.model.named import activation as called
 
     sigma = called(activation)
@@ -257,8 +362,13 @@ def _problem(
     given: AbstractLaw | None = _law(Path(law)) if named is None else None
     target: Network | None = None
     if teacher != "orthonormal":
-        arrays = npz_arrays(Path(teacher), "teacher", {"inner"}, {"outer"})
-        target = Network(arrays["inner"], arrays.get("outer"), activation=sigma)
+        arrays = npz_arrays(Path(teacher), "teacher", {"inner"}, {"outer", "bias"})
+        target = Network(arrays["inner"], arrays.get("outer"), arrays.get("bias"), sigma)
+        if target.bias is not None and not has_biases:
+            raise ValueError(
+                f"The teacher in {teacher} has biases, which a student without them cannot learn. "
+                f"Add `--bias`, or leave them out of the file."
+            )
         if k is not None and k != target.neurons:
             raise ValueError(
                 f"`-k {k}` contradicts the teacher in {teacher}, which has {target.neurons} "
@@ -279,12 +389,14 @@ def _problem(
     options = {Trained.inner: InnerWeights, Trained.all: AllWeights}
     inputs_law = named(target.inputs) if named is not None else given
     assert inputs_law is not None  # a name or a file
+    if has_biases:
+        target, inputs_law = target.with_constant(), with_constant(inputs_law)
     return SquaredLoss(target, inputs_law, options[trained]())
 
 
 def _named_law(text: str) -> "Callable[[int], AbstractLaw] | None":
     """The law of that name for any number of inputs; None if it is no name, but a file's."""
-    from shallows.model import Gaussian, Rotational, StudentT
+    from shallows.model import Gaussian, Rotational, StudentT, noisy_signs
 
     word, colon, number = text.partition(":")
     named: dict[str, Callable[[int], AbstractLaw]] = {
@@ -302,11 +414,19 @@ def _named_law(text: str) -> "Callable[[int], AbstractLaw] | None":
                 f"The law {text!r} needs its degrees of freedom. Use e.g. `student:5`."
             ) from None
         return partial(StudentT, degrees=degrees)
+    if word == "signs":
+        try:
+            noise = float(number)
+        except ValueError:
+            raise ValueError(
+                f"The law {text!r} needs the standard deviation of its noise. Use e.g. `signs:0.5`."
+            ) from None
+        return partial(noisy_signs, noise=noise)
     if not Path(text).exists():
         raise ValueError(
             f"There is no law {text!r}, and no file of that name. The known laws: "
-            f"{', '.join(named)}, student:5; or an npz file with `inputs`, `covariance` or "
-            f"`covariances`."
+            f"{', '.join(named)}, student:5, signs:0.5; or an npz file with `inputs`, "
+            f"`covariance` or `covariances`."
         )
     return None
 

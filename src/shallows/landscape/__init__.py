@@ -3,6 +3,42 @@
 This room knows no algorithm.
 """
 
+from shallows.landscape.deep import DeepLoss, HiddenLayers
 from shallows.landscape.loss import AbstractTrained, AllWeights, InnerWeights, SquaredLoss
+from shallows.landscape.slices import (
+    AbstractPath,
+    Event,
+    GreatCircles,
+    Kink,
+    Meeting,
+    Plane,
+    Slice,
+    Straight,
+    kinks,
+    slice_along,
+    slice_through,
+)
+from shallows.landscape.splits import NeuronSplit, Signature, SplitLine
 
-__all__ = ["AbstractTrained", "AllWeights", "InnerWeights", "SquaredLoss"]
+__all__ = [
+    "AbstractPath",
+    "AbstractTrained",
+    "AllWeights",
+    "DeepLoss",
+    "Event",
+    "GreatCircles",
+    "HiddenLayers",
+    "InnerWeights",
+    "Kink",
+    "Meeting",
+    "NeuronSplit",
+    "Plane",
+    "Signature",
+    "Slice",
+    "SplitLine",
+    "SquaredLoss",
+    "Straight",
+    "kinks",
+    "slice_along",
+    "slice_through",
+]

@@ -14,18 +14,25 @@ from shallows.model.laws import AbstractEllipsoidal
 
 
 class AbstractTrained(eqx.Module):
-    """Which parameters of a student are trained: a matrix θ with one row a neuron."""
+    """Which parameters of a student are trained: a matrix θ with one row a neuron.
+
+    Heads a are numbers, or rows of length o for o outputs.
+    """
 
     is_everything: eqx.AbstractClassVar[bool]
 
     @abc.abstractmethod
-    def join(self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"]) -> Float[Array, "*b k p"]:
+    def join(
+        self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"] | Float[Array, "*b k o"]
+    ) -> Float[Array, "*b k p"]:
         """The trained parameters θ of a student with neurons w and heads a."""
 
     @abc.abstractmethod
     def split(
-        self, theta: Float[Array, "*b k p"], a: Float[Array, "*#b k"]
-    ) -> tuple[Float[Array, "*b k d"], Float[Array, "*b k"]]:
+        self,
+        theta: Float[Array, "*b k p"],
+        a: Float[Array, "*#b k"] | Float[Array, "*b k o"],
+    ) -> tuple[Float[Array, "*b k d"], Float[Array, "*b k"] | Float[Array, "*b k o"]]:
         """Neurons and heads of a student with trained parameters θ; heads `a` where not trained."""
 
 
@@ -40,7 +47,7 @@ class InnerWeights(AbstractTrained):
 
     def split(self, theta, a):
         """See `AbstractTrained`."""
-        return theta, jnp.broadcast_to(a, theta.shape[:-1])
+        return theta, a if a.ndim == theta.ndim else jnp.broadcast_to(a, theta.shape[:-1])
 
 
 class AllWeights(AbstractTrained):
@@ -50,19 +57,24 @@ class AllWeights(AbstractTrained):
 
     def join(self, w, a):
         """See `AbstractTrained`."""
-        return jnp.concatenate([w, a[..., None]], axis=-1)
+        return jnp.concatenate([w, a if a.ndim == w.ndim else a[..., None]], axis=-1)
 
     def split(self, theta, a):
         """See `AbstractTrained`."""
-        return theta[..., :-1], theta[..., -1]
+        if a.ndim < theta.ndim:
+            return theta[..., :-1], theta[..., -1]
+        d = theta.shape[-1] - a.shape[-1]
+        return theta[..., :d], theta[..., d:]
 
 
 class SquaredLoss(eqx.Module):
-    r"""$L = \frac12\, \mathbb{E}_{x}\, (f_{\text{student}}(x) - f_{\text{teacher}}(x))^2$.
+    r"""$L = \frac12\, \mathbb{E}_{x}\, |f_{\text{student}}(x) - f_{\text{teacher}}(x)|^2$.
 
-    With K(u, v) = E σ(u·x) σ(v·x) it is ½ cᵀKc for c = (student heads, −teacher heads). Student
-    and teacher may have any widths and heads, and have the same activation σ; `trained` says which
-    parameters derivatives are taken in, and `law` over which inputs x the mean is.
+    With K(u, v) = E σ(u·x) σ(v·x) it is ½ cᵀKc for c = (student heads, −teacher heads), and
+    ½ tr CᵀKC for several outputs: a sum of single-output losses that share their neurons. Student
+    and teacher may have any widths and heads, and have the same activation σ and outputs;
+    `trained` says which parameters derivatives are taken in, and `law` over which inputs x the
+    mean is.
 
     **Accuracy.** For Gaussian and elliptical laws the loss is exact to about 1e-15 of E f², the
     gradient to 1e-14, the Hessian to 1e-13, at every student without a zero neuron (and for smooth
@@ -70,8 +82,8 @@ class SquaredLoss(eqx.Module):
     at kinks there is no Hessian.
 
     **Raises.** `ValueError` if student, teacher and law live in different spaces, for biases, for
-    students with another activation than the teacher's, for activations that the law has no
-    means for, and where a Hessian is asked for that does not exist.
+    students with another activation or other outputs than the teacher's, for activations that the
+    law has no means for, and where a Hessian is asked for that does not exist.
 
     **Source.** Safran & Shamir (2018), section 4; Arjevani & Field (2020), eq. (1).
     """
@@ -125,7 +137,7 @@ class SquaredLoss(eqx.Module):
         return self.value_at(student.inner, student.outer)
 
     def gradient(self, student: Network) -> Float[Array, "*b k p"]:
-        """∂L/∂θ, a row for each neuron; p = d, or d + 1 with the head's derivative last."""
+        """∂L/∂θ, a row for each neuron; p = d, or d + o with those of its o heads last."""
         self._check(student)
         return self.gradient_at(student.inner, student.outer)
 
@@ -171,51 +183,80 @@ class SquaredLoss(eqx.Module):
 
         with norms at their worst in the ball. Follows from sup |∂³K/∂u³| = (3√3/4π)|v|/|u|² and
         sup |∂³K/∂u²∂v| = 1/(π|u|), and is linear in the width where the constant of Safran & Shamir
-        (2018) is quadratic; times 4m² for other piecewise linear activations. Infinite when a
-        neuron can vanish in the ball, when heads are trained, for smooth activations, and for laws
-        that have no closed form.
+        (2018) is quadratic; times 4m² for other piecewise linear activations, and summed over
+        outputs. Infinite when a neuron can vanish in the ball, when heads are trained, for smooth
+        activations, and for laws that have no closed form.
         """
         self._check_single(student)
         return float(self.lipschitz_at(student.inner, student.outer, jnp.asarray(radius)))
 
     # The array forms: what the solvers call, with batches where the law allows them.
 
+    def _each(self, of, w, a):
+        """`of(a, b)` for student and teacher heads a, b; for several outputs, stacked over them.
+
+        What does not depend on the heads, the overlaps, is computed once. One head a neuron
+        against several outputs is the head of all of them.
+        """
+        b = self.teacher.outer
+        if b.ndim == 1:
+            return of(a, b)
+        if a.ndim < w.ndim:
+            a = jnp.broadcast_to(a[..., None], (*a.shape, b.shape[1]))
+        return jax.vmap(of, (-1, -1))(a, b)
+
+    def _sum(self, of, w, a):
+        each = self._each(of, w, a)
+        return each if self.teacher.outer.ndim == 1 else jnp.sum(each, axis=0)
+
     @jax.jit
-    def value_at(self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"]) -> Float[Array, "*b"]:
+    def value_at(
+        self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"] | Float[Array, "*b k o"]
+    ) -> Float[Array, "*b"]:
         """The loss, of arrays."""
-        return self.law.energy(w, a, self.teacher.inner, self.teacher.outer, self.activation)
+        v, sigma = self.teacher.inner, self.activation
+        return self._sum(lambda a, b: self.law.energy(w, a, v, b, sigma), w, a)
 
     @jax.jit
     def gradient_at(
-        self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"]
+        self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"] | Float[Array, "*b k o"]
     ) -> Float[Array, "*b k p"]:
         """The gradient, of arrays."""
-        v, b = self.teacher.inner, self.teacher.outer
-        slope = self.law.slope(w, a, None if self.has_basis else v, b, self.activation)
+        v, sigma = self.teacher.inner, self.activation
+        known = None if self.has_basis else v
+        slope = self._sum(lambda a, b: self.law.slope(w, a, known, b, sigma), w, a)
         if not self.trained.is_everything:
             return slope
-        return self.trained.join(slope, self.law.head_slope(w, a, v, b, self.activation))
+        heads = self._each(lambda a, b: self.law.head_slope(w, a, v, b, sigma), w, a)
+        return self.trained.join(
+            slope, heads if heads.ndim < w.ndim else jnp.moveaxis(heads, 0, -1)
+        )
 
     @jax.jit
     def cell_hessian_at(
-        self, w: Float[Array, "k d"], a: Float[Array, " k"]
+        self, w: Float[Array, "k d"], a: Float[Array, " k"] | Float[Array, "k o"]
     ) -> Float[Array, "kp kp"]:
         """The Hessian, of arrays."""
-        v, b = self.teacher.inner, self.teacher.outer
+        v, sigma = self.teacher.inner, self.activation
         k, d = w.shape
-        inner = self.law.curvature(w, a, v, b, self.activation)
+        inner = self._sum(lambda a, b: self.law.curvature(w, a, v, b, sigma), w, a)
         if not self.trained.is_everything:
             return inner.reshape(k * d, k * d)
-        mixed = self.law.head_curvature(w, a, v, b, self.activation)
-        full = jnp.zeros((k, d + 1, k, d + 1))
-        heads = self.law.gram(w, w, self.activation)
-        full = full.at[:, :d, :, :d].set(inner).at[:, d, :, d].set(heads)
-        full = full.at[:, :d, :, d].set(mixed).at[:, d, :, :d].set(jnp.moveaxis(mixed, 2, 0))
-        return full.reshape(k * (d + 1), k * (d + 1))
+        mixed = self._each(lambda a, b: self.law.head_curvature(w, a, v, b, sigma), w, a)
+        mixed = jnp.moveaxis(mixed.reshape(-1, k, d, k), 0, -1)
+        o = mixed.shape[-1]
+        heads = jnp.einsum("ij,pq->ipjq", self.law.gram(w, w, sigma), jnp.eye(o))
+        full = jnp.zeros((k, d + o, k, d + o))
+        full = full.at[:, :d, :, :d].set(inner).at[:, d:, :, d:].set(heads)
+        full = full.at[:, :d, :, d:].set(mixed).at[:, d:, :, :d].set(mixed.transpose(2, 3, 0, 1))
+        return full.reshape(k * (d + o), k * (d + o))
 
     @jax.jit
     def product_at(
-        self, w: Float[Array, "k d"], a: Float[Array, " k"], x: Float[Array, "k p"]
+        self,
+        w: Float[Array, "k d"],
+        a: Float[Array, " k"] | Float[Array, "k o"],
+        x: Float[Array, "k p"],
     ) -> Float[Array, "k p"]:
         """The Hessian-vector product, of arrays."""
         slope = lambda theta: self.gradient_at(*self.trained.split(theta, a))  # noqa: E731
@@ -223,9 +264,15 @@ class SquaredLoss(eqx.Module):
 
     @jax.jit
     def lipschitz_at(
-        self, w: Float[Array, "k d"], a: Float[Array, " k"], radius: Float[Array, ""]
+        self,
+        w: Float[Array, "k d"],
+        a: Float[Array, " k"] | Float[Array, "k o"],
+        radius: Float[Array, ""],
     ) -> Float[Array, ""]:
         """The bound of `hessian_lipschitz`, of arrays."""
+        return self._sum(lambda a, b: self._lipschitz(w, a, b, radius), w, a)
+
+    def _lipschitz(self, w, a, b, radius):
         law, activation = self.law, self.activation
         if (
             self.trained.is_everything
@@ -240,7 +287,7 @@ class SquaredLoss(eqx.Module):
         reach, heads = stretch * radius, jnp.abs(a)
         least = jnp.maximum(size - reach, 0.0)
         length = jnp.linalg.norm(a)
-        mass = heads @ size + length * reach + jnp.abs(self.teacher.outer) @ theirs
+        mass = heads @ size + length * reach + jnp.abs(b) @ theirs
         own = jnp.max(heads * (mass - heads * least) / least**2)
         shared = length * jnp.max(heads / least)
         share = activation.share * law.constant
@@ -259,6 +306,13 @@ class SquaredLoss(eqx.Module):
                 f"The student's activation is {student.activation.name}, the teacher's "
                 f"{self.activation.name}. Give the student the same: "
                 f"`Network(inner, outer, activation=loss.activation)`."
+            )
+
+        if student.outputs != self.teacher.outputs:
+            raise ValueError(
+                f"Student and teacher have different outputs: `outer` of the student has shape "
+                f"{student.outer.shape}, that of the teacher {self.teacher.outer.shape}. Give both "
+                f"a number for each neuron, or both a row with as many columns."
             )
 
     def _check_single(self, student: Network) -> None:
@@ -285,6 +339,7 @@ _SHARED: Final = 3 / math.pi
 def _no_bias(role: str, network: Network) -> None:
     if network.bias is not None:
         raise ValueError(
-            f"The {role} has biases, for which this law has no closed form. For a data set, append "
-            f"a constant input 1 to the points and the biases to `inner` as one more column."
+            f"The {role} has biases, which a loss knows as weights of one more input that is "
+            f"constant 1. Use `{role}.with_constant()` and the law `with_constant(law)`, for "
+            f"student and teacher alike."
         )

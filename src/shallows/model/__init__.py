@@ -10,16 +10,14 @@ from shallows.model.activations import (
     leaky,
     relu,
 )
-from shallows.model.laws import (
-    AbstractLaw,
-    Gaussian,
-    Mixture,
-    Rotational,
-    Sample,
-    StudentT,
-)
+from shallows.model.deep import Deep, closed_sample, iterated
+from shallows.model.laws import AbstractLaw, Gaussian, Rotational, StudentT
+from shallows.model.mixture import Mixture
 from shallows.model.network import Network, orthonormal
 from shallows.model.overlaps import gram, gram_gradient, gram_hessian
+from shallows.model.sample import Sample
+from shallows.model.shifted import ShiftedGaussian, with_constant
+from shallows.model.signs import noisy_signs
 from shallows.model.smooth import AbstractSmooth, Analytic, Erf, Polynomial, Sine
 
 __all__ = [
@@ -27,6 +25,7 @@ __all__ = [
     "AbstractLaw",
     "AbstractSmooth",
     "Analytic",
+    "Deep",
     "Erf",
     "Gaussian",
     "Mixture",
@@ -35,13 +34,18 @@ __all__ = [
     "Polynomial",
     "Rotational",
     "Sample",
+    "ShiftedGaussian",
     "Sine",
     "StudentT",
     "absolute",
+    "closed_sample",
     "gram",
     "gram_gradient",
     "gram_hessian",
+    "iterated",
     "leaky",
+    "noisy_signs",
     "orthonormal",
     "relu",
+    "with_constant",
 ]

@@ -27,38 +27,8 @@ def finite_number(name: str, value: object) -> float:
     return number
 
 
-class AbstractActivation(eqx.Module):
-    """A function σ of one variable, with what a loss asks of it.
-
-    The overlaps are those under x ~ N(0, I).
-    """
-
-    is_homogeneous: eqx.AbstractClassVar[bool]
-    """Whether σ(s t) = s σ(t) for s > 0."""
-    is_smooth: eqx.AbstractClassVar[bool]
-    """Whether σ has two derivatives everywhere."""
-
-    @property
-    @abc.abstractmethod
-    def name(self) -> str:
-        """A word for the command line and for records."""
-
-    @property
-    @abc.abstractmethod
-    def parity(self) -> int:
-        """1 where σ(−t) = σ(t), −1 where σ(−t) = −σ(t), else 0."""
-
-    @abc.abstractmethod
-    def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
-        """σ(t)."""
-
-    @abc.abstractmethod
-    def slope(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
-        """σ′(t); at a kink the mean of the two sides."""
-
-    @abc.abstractmethod
-    def bend(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
-        """σ″(t), without what kinks contribute."""
+class AbstractOverlaps(eqx.Module):
+    """The overlaps K(u, v) = E σ(u·x) σ(v·x) of neurons, with what a loss asks of them."""
 
     @abc.abstractmethod
     def gram(self, u: Float[Array, "*b k d"], v: Float[Array, "*c m d"]) -> Float[Array, "*b k m"]:
@@ -87,6 +57,37 @@ class AbstractActivation(eqx.Module):
     @abc.abstractmethod
     def mixed_curvature(self, u: Float[Array, "k d"]) -> Float[Array, "k k d d"]:
         """∂²K(uᵢ, uⱼ)/∂uᵢ∂uⱼ as a function of two arguments, also for i = j."""
+
+
+class AbstractActivation(AbstractOverlaps):
+    """A function σ of one variable, with its overlaps under x ~ N(0, I)."""
+
+    is_homogeneous: eqx.AbstractClassVar[bool]
+    """Whether σ(s t) = s σ(t) for s > 0."""
+    is_smooth: eqx.AbstractClassVar[bool]
+    """Whether σ has two derivatives everywhere."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """A word for the command line and for records."""
+
+    @property
+    @abc.abstractmethod
+    def parity(self) -> int:
+        """1 where σ(−t) = σ(t), −1 where σ(−t) = −σ(t), else 0."""
+
+    @abc.abstractmethod
+    def __call__(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        """σ(t)."""
+
+    @abc.abstractmethod
+    def slope(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        """σ′(t); at a kink the mean of the two sides."""
+
+    @abc.abstractmethod
+    def bend(self, t: Float[Array, "..."]) -> Float[Array, "..."]:
+        """σ″(t), without what kinks contribute."""
 
 
 class PiecewiseLinear(AbstractActivation):

@@ -11,7 +11,6 @@ Arrays `w` (k × d) and `a` (k) may carry leading batch axes wherever a method s
 
 import abc
 import math
-from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -19,8 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from shallows.model.activations import AbstractActivation, finite_number, relu
-from shallows.model.network import Numbers, finite, given_type, positive_integer
+from shallows.model.activations import (
+    AbstractActivation,
+    AbstractOverlaps,
+    finite_number,
+    relu,
+)
+from shallows.model.network import Numbers, finite, positive_integer
 
 
 class AbstractLaw(eqx.Module):
@@ -113,21 +117,16 @@ class AbstractLaw(eqx.Module):
         return w @ (vectors * jnp.sqrt(jnp.maximum(values, 0))) @ vectors.T
 
 
-class AbstractEllipsoidal(AbstractLaw):
-    """A law whose overlaps are a constant times those of x = R z with z standard Gaussian."""
+class AbstractLinear(AbstractLaw):
+    """A law of x = R y whose overlaps are a constant times those of y, which are closed forms."""
 
-    root: eqx.AbstractVar[Float[Array, "d d"] | None]
+    root: eqx.AbstractVar[Float[Array, "d e"] | None]
     """R; None for the identity."""
     constant: eqx.AbstractVar[float]
 
-    def check(self, activation):
-        """See `AbstractLaw`: what depends on |x| drops out for homogeneous activations only."""
-        if not activation.is_homogeneous:
-            raise ValueError(
-                f"A {type(self).__name__} law has closed forms for homogeneous activations, such "
-                f"as relu, and {activation.name} is not. Use a Gaussian law, or a `Sample` of "
-                f"draws."
-            )
+    @abc.abstractmethod
+    def overlaps(self, activation: AbstractActivation) -> AbstractOverlaps:
+        """The overlaps under y."""
 
     def _back(self, g):
         g = g if self.root is None else g @ self.root.T
@@ -144,7 +143,7 @@ class AbstractEllipsoidal(AbstractLaw):
 
     def gram(self, u, v, activation=relu):
         """See `AbstractLaw`."""
-        return self.constant * activation.gram(self.whiten(u), self.whiten(v))
+        return self.constant * self.overlaps(activation).gram(self.whiten(u), self.whiten(v))
 
     def energy(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`; absolute error about 1e-15 of the three terms it is the sum of."""
@@ -159,7 +158,7 @@ class AbstractEllipsoidal(AbstractLaw):
         if v is None and self.root is not None:
             v = jnp.eye(self.inputs)
         w, v = self.whiten(w), None if v is None else self.whiten(v)
-        return self._back(a[..., None] * activation.net_pull(w, a, v, b))
+        return self._back(a[..., None] * self.overlaps(activation).net_pull(w, a, v, b))
 
     def head_slope(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
@@ -168,9 +167,9 @@ class AbstractEllipsoidal(AbstractLaw):
 
     def curvature(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
-        w, v = self.whiten(w), self.whiten(v)
-        own = activation.curvature(w, a, None) - activation.curvature(w, b, v)
-        blocks = activation.mixed_curvature(w) * (a[:, None] * a)[..., None, None]
+        w, v, overlaps = self.whiten(w), self.whiten(v), self.overlaps(activation)
+        own = overlaps.curvature(w, a, None) - overlaps.curvature(w, b, v)
+        blocks = overlaps.mixed_curvature(w) * (a[:, None] * a)[..., None, None]
         k = w.shape[0]
         blocks = blocks.at[jnp.arange(k), jnp.arange(k)].add(a[:, None, None] * own)
         if self.root is not None:
@@ -179,11 +178,28 @@ class AbstractEllipsoidal(AbstractLaw):
 
     def head_curvature(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
-        w, v = self.whiten(w), self.whiten(v)
+        w, v, overlaps = self.whiten(w), self.whiten(v), self.overlaps(activation)
         k = w.shape[0]
-        mixed = a[:, None, None] * activation.slopes(w, w)
-        mixed = mixed.at[jnp.arange(k), jnp.arange(k)].add(activation.net_pull(w, a, v, b))
+        mixed = a[:, None, None] * overlaps.slopes(w, w)
+        mixed = mixed.at[jnp.arange(k), jnp.arange(k)].add(overlaps.net_pull(w, a, v, b))
         return jnp.swapaxes(self._back(mixed), 1, 2)
+
+
+class AbstractEllipsoidal(AbstractLinear):
+    """A law whose overlaps are a constant times those of x = R z with z standard Gaussian."""
+
+    def check(self, activation):
+        """See `AbstractLaw`: what depends on |x| drops out for homogeneous activations only."""
+        if not activation.is_homogeneous:
+            raise ValueError(
+                f"A {type(self).__name__} law has closed forms for homogeneous activations, such "
+                f"as relu, and {activation.name} is not. Use a Gaussian law, or a `Sample` of "
+                f"draws."
+            )
+
+    def overlaps(self, activation):
+        """See `AbstractLinear`."""
+        return activation
 
 
 class Gaussian(AbstractEllipsoidal):
@@ -319,224 +335,5 @@ class StudentT(AbstractEllipsoidal):
         )
 
 
-class Mixture(AbstractLaw):
-    """One of several laws, chosen with the given probabilities: all averages are mean averages.
-
-    **Raises.** `ValueError` for no laws, laws in different spaces, and for weights that are
-    negative or all zero. **Cost.** That of the parts together.
-    """
-
-    inputs: int = eqx.field(static=True)
-    laws: tuple[AbstractLaw, ...]
-    weights: Float[Array, " n"]
-
-    def __init__(self, laws: Sequence[AbstractLaw], weights: Numbers | None = None):
-        self.laws = tuple(laws) if isinstance(laws, list | tuple) else ()
-        if not self.laws or not all(isinstance(law, AbstractLaw) for law in self.laws):
-            raise ValueError(
-                f"`laws` must be laws, at least one, but is {laws!r:.200}. Use e.g. "
-                f"`[Gaussian(covariance=a), Gaussian(covariance=b)]`."
-            )
-        dimensions = {law.inputs for law in self.laws}
-        if len(dimensions) > 1:
-            raise ValueError(
-                f"The laws of a mixture live in different spaces, of dimensions "
-                f"{sorted(dimensions)}. Use laws with the same number of inputs."
-            )
-        (self.inputs,) = dimensions
-        self.weights = _probabilities(weights, len(self.laws))
-
-    @property
-    def is_smooth(self):  # type: ignore[override]  # what the parts say
-        """See `AbstractLaw`."""
-        return all(law.is_smooth for law in self.laws)
-
-    def check(self, activation):
-        """See `AbstractLaw`."""
-        for law in self.laws:
-            law.check(activation)
-
-    def _mean(self, of):
-        return sum(p * of(law) for p, law in zip(self.weights, self.laws, strict=True))
-
-    def moment(self):
-        """See `AbstractLaw`."""
-        return self._mean(lambda law: law.moment())
-
-    def gram(self, u, v, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(lambda law: law.gram(u, v, activation))
-
-    def energy(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(lambda law: law.energy(w, a, v, b, activation))
-
-    def slope(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(lambda law: law.slope(w, a, v, b, activation))
-
-    def head_slope(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(lambda law: law.head_slope(w, a, v, b, activation))
-
-    def curvature(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(lambda law: law.curvature(w, a, v, b, activation))
-
-    def head_curvature(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(lambda law: law.head_curvature(w, a, v, b, activation))
-
-    def draw(self, key, number):
-        """See `AbstractLaw`."""
-        which, *keys = jax.random.split(key, 1 + len(self.laws))
-        chosen = jax.random.choice(which, len(self.laws), (number,), p=self.weights)
-        drawn = [law.draw(k, number) for k, law in zip(keys, self.laws, strict=True)]
-        return jnp.stack(drawn)[chosen, jnp.arange(number)]
-
-
-class Sample(AbstractLaw):
-    """A data set as a law: inputs in the rows of `points`, with weights that add up to one.
-
-    Averages are exact sums. For piecewise linear activations the energy is piecewise quadratic:
-    its gradient jumps where a neuron's hyperplane meets a point, and what `curvature` returns is
-    the Hessian inside a cell of activations, which for `InnerWeights` is the Gauss–Newton matrix
-    and never negative. It says nothing about the law the data came from: see docs, "Numerical
-    hazards".
-
-    **Cost.** n·k·d a gradient, in blocks of `block` points so that memory stays bounded.
-
-    **Raises.** `ValueError` for empty or non-finite points and for weights that are negative
-    or all zero.
-    """
-
-    inputs: int = eqx.field(static=True)
-    points: Float[Array, "blocks block d"]
-    mass: Float[Array, "blocks block"]
-    size: int = eqx.field(static=True)
-    """The number of points."""
-    given_as: str = eqx.field(static=True)
-    """The type that the points came in, as in `Network`."""
-    is_smooth = False
-
-    def __init__(self, points: Numbers, weights: Numbers | None = None, *, block: int = 4096):
-        x = finite("points", points)
-        if x.ndim != 2 or 0 in x.shape:
-            raise ValueError(
-                f"`points` must be a matrix with a row for each data point, but has shape "
-                f"{x.shape}. Reshape it to (points, inputs)."
-            )
-        n, self.inputs = x.shape
-        self.size, self.given_as = n, given_type(points)
-        mass = _probabilities(weights, n)
-        block = min(positive_integer("block", block), n)
-        blocks = -(-n // block)
-        filler = blocks * block - n  # points of weight zero complete the last block
-        self.points = jnp.pad(x, ((0, filler), (0, 0))).reshape(blocks, block, self.inputs)
-        self.mass = jnp.pad(mass, (0, filler)).reshape(blocks, block)
-
-    def _mean(self, summand):
-        """Σ over points of mass · summand(x), block by block."""
-        total = jax.eval_shape(summand, self.points[0], self.mass[0])
-        zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), total)
-        add = lambda sums, block: (jax.tree.map(jnp.add, sums, summand(*block)), None)  # noqa: E731
-        return jax.lax.scan(add, zero, (self.points, self.mass))[0]
-
-    def check(self, activation):
-        """See `AbstractLaw`: any activation will do."""
-
-    def moment(self):
-        """See `AbstractLaw`."""
-        return self._mean(lambda x, p: (x * p[:, None]).T @ x)
-
-    def gram(self, u, v, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(
-            lambda x, p: jnp.einsum(
-                "...nk,n,...nm->...km", activation(_project(x, u)), p, activation(_project(x, v))
-            )
-        )
-
-    def energy(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-        return self._mean(lambda x, p: (_residual(x, w, a, v, b, activation) ** 2) @ p) / 2
-
-    def slope(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`; at a kink σ′ is the mean of its sides (1{0 > 0} = ½)."""
-        v = jnp.eye(self.inputs) if v is None else v
-
-        def summand(x, p):
-            pull = _residual(x, w, a, v, b, activation) * p
-            return jnp.einsum("...nk,...n,nd->...kd", activation.slope(_project(x, w)), pull, x)
-
-        return a[..., None] * self._mean(summand)
-
-    def head_slope(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-
-        def summand(x, p):
-            pull = _residual(x, w, a, v, b, activation) * p
-            return jnp.einsum("...nk,...n->...k", activation(_project(x, w)), pull)
-
-        return self._mean(summand)
-
-    def curvature(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-        k, d = w.shape
-
-        def summand(x, p):
-            t = _project(x, w)
-            flat = (activation.slope(t)[:, :, None] * x[:, None]).reshape(len(x), -1)
-            first = (flat * p[:, None]).T @ flat
-            if not activation.is_smooth:
-                return first, jnp.zeros((k, d, d))
-            pull = _residual(x, w, a, v, b, activation) * p
-            return first, jnp.einsum("ni,n,nd,ne->ide", activation.bend(t), pull, x, x)
-
-        first, second = self._mean(summand)
-        heads = a[:, None, None, None] * a[:, None]
-        i = jnp.arange(k)
-        return (heads * first.reshape(k, d, k, d)).at[i, :, i].add(a[:, None, None] * second)
-
-    def head_curvature(self, w, a, v, b, activation=relu):
-        """See `AbstractLaw`."""
-
-        def summand(x, p):
-            t = _project(x, w)
-            slope = activation.slope(t)
-            mixed = a[:, None, None] * jnp.einsum("ni,n,nd,nj->idj", slope, p, x, activation(t))
-            field = jnp.einsum("ni,n,nd->id", slope, p * _residual(x, w, a, v, b, activation), x)
-            k = jnp.arange(len(a))
-            return mixed.at[k, :, k].add(field)
-
-        return self._mean(summand)
-
-    def draw(self, key, number):
-        """See `AbstractLaw`: points drawn with replacement, by weight."""
-        index = jax.random.choice(key, self.mass.size, (number,), p=self.mass.reshape(-1))
-        return self.points.reshape(-1, self.inputs)[index]
-
-
-def _probabilities(weights: Numbers | None, number: int) -> Float[Array, " n"]:
-    mass = np.ones(number) if weights is None else np.asarray(finite("weights", weights))
-    if mass.shape != (number,) or np.any(mass < 0) or not np.any(mass):
-        raise ValueError(
-            f"`weights` must be {number} non-negative numbers that are not all zero, but have "
-            f"shape {mass.shape} and minimum {mass.min(initial=math.inf):.3g}. "
-            f"Leave them out for equal weights."
-        )
-    mass = mass / mass.max()  # so that the sum of huge weights does not overflow
-    return jnp.asarray(mass / mass.sum())
-
-
 def _form(matrix, x, y):
     return jnp.sum(x * (matrix @ y[..., None])[..., 0], axis=-1)
-
-
-def _project(x, w):
-    return jnp.einsum("nd,...kd->...nk", x, w)
-
-
-def _residual(x, w, a, v, b, activation):
-    ours = jnp.einsum("...nk,...k->...n", activation(_project(x, w)), a)
-    return ours - activation(_project(x, v)) @ b

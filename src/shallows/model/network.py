@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from shallows.model.activations import AbstractActivation, relu
 
@@ -20,6 +20,8 @@ class Network(eqx.Module):
 
     **Convention.** Rows of `inner` are neurons. Without `outer` every $a_i$ is 1; without
     `bias` there is none (not: a zero that is trained); another σ is given as `activation`.
+    With an `outer` of as many axes as `inner` the $a_i$ are its rows and there are as many outputs
+    as it has columns, $f(x) = A^\top \sigma(Wx)$; one column is not the same as a vector.
     Leading axes, shared by all arrays, are a batch of networks of one shape, such as the starts
     of a census.
 
@@ -29,7 +31,7 @@ class Network(eqx.Module):
     """
 
     inner: Float[Array, "*b k d"]
-    outer: Float[Array, "*b k"]
+    outer: Float[Array, "*b k"] | Float[Array, "*b k o"]
     bias: Float[Array, "*b k"] | None
     activation: AbstractActivation
     given_as: str = eqx.field(static=True)
@@ -55,7 +57,7 @@ class Network(eqx.Module):
                 f"input, but has shape {self.inner.shape}. Use e.g. `np.eye(10)`."
             )
         heads = jnp.ones(self.inner.shape[:-1]) if outer is None else finite("outer", outer)
-        self.outer = _one_a_neuron("outer", heads, self.inner)
+        self.outer = _heads(heads, self.inner)
         self.bias = (
             None if bias is None else _one_a_neuron("bias", finite("bias", bias), self.inner)
         )
@@ -70,7 +72,12 @@ class Network(eqx.Module):
         """The number d of inputs."""
         return self.inner.shape[-1]
 
-    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+    @property
+    def outputs(self) -> int | None:
+        """The number of outputs where they are a vector; None where the output is a number."""
+        return self.outer.shape[-1] if self.outer.ndim == self.inner.ndim else None
+
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n"] | Float[Array, "*n o"]:
         """The outputs at the points in the rows of `x`."""
         x = jnp.asarray(unmasked("x", x), dtype=float)
         if x.shape[-1:] != (self.inputs,):
@@ -110,11 +117,11 @@ class Network(eqx.Module):
         Relabelling neurons leaves the function as it is; relabelling inputs permutes its
         arguments.
         """
-        rows = _permutation("neurons", neurons, self.neurons)
-        columns = _permutation("inputs", inputs, self.inputs)
+        rows = permutation("neurons", neurons, self.neurons)
+        columns = permutation("inputs", inputs, self.inputs)
         return Network(
             self.inner[..., rows, :][..., columns],
-            self.outer[..., rows],
+            self.outer[..., rows] if self.outputs is None else self.outer[..., rows, :],
             None if self.bias is None else self.bias[..., rows],
             self.activation,
         )
@@ -134,9 +141,10 @@ class Network(eqx.Module):
             )
         if s.ndim > 0:
             s = _one_a_neuron("factor", s, self.inner)
-        s = jnp.broadcast_to(s, self.outer.shape)
+        s = jnp.broadcast_to(s, self.inner.shape[:-1])
         bias = None if self.bias is None else self.bias * s
-        return Network(self.inner * s[..., None], self.outer / s, bias, self.activation)
+        heads = self.outer / (s if self.outputs is None else s[..., None])
+        return Network(self.inner * s[..., None], heads, bias, self.activation)
 
     def embed(self, basis: Numbers) -> "Network":
         """The network x ↦ f(Bᵀx) on a larger space; columns of `basis` (D × d) span the old one."""
@@ -147,6 +155,27 @@ class Network(eqx.Module):
                 f"{b.shape}. Pass e.g. `np.eye({self.inputs + 1})[:, :{self.inputs}]`."
             )
         return Network(self.inner @ b.T, self.outer, self.bias, self.activation)
+
+    def with_constant(self) -> "Network":
+        """The same function of (x, 1), without biases: they become the last column of `inner`.
+
+        Without biases that column is zero. It goes with the law `with_constant(law)`.
+        """
+        bias = jnp.zeros(self.inner.shape[:-1]) if self.bias is None else self.bias
+        inner = jnp.concatenate([self.inner, bias[..., None]], axis=-1)
+        return Network(inner, self.outer, activation=self.activation)
+
+    def without_constant(self) -> "Network":
+        """The same function with its last column of `inner` as biases: x ↦ f(x, 1)."""
+        if self.bias is not None or self.inputs == 1:
+            raise ValueError(
+                f"The last column of `inner` becomes the biases, but there are "
+                f"{'biases already' if self.bias is not None else 'no other columns'}. Use it on "
+                f"what `with_constant` returned, or on a student trained from it."
+            )
+        return Network(
+            self.inner[..., :-1], self.outer, self.inner[..., -1], activation=self.activation
+        )
 
 
 def orthonormal(
@@ -240,6 +269,18 @@ def positive_integer(name: str, value: object, most: int = _LARGEST) -> int:
     return number
 
 
+def _heads(value, inner):
+    """Outer weights: one a neuron, or where there are as many axes, one row a neuron."""
+    if value.ndim < inner.ndim:
+        return _one_a_neuron("outer", value, inner)
+    if value.shape[:-1] != inner.shape[:-1] or value.shape[-1] == 0:
+        raise ValueError(
+            f"`outer` needs a number for each of the {inner.shape[-2]} neurons (rows of `inner`), "
+            f"or a row with a number for each output, but has shape {value.shape}."
+        )
+    return value
+
+
 def _one_a_neuron(name, value, inner):
     try:
         return jnp.broadcast_to(value, inner.shape[:-1])
@@ -250,7 +291,10 @@ def _one_a_neuron(name, value, inner):
         ) from None
 
 
-def _permutation(name, order, length):
+def permutation(
+    name: str, order: Sequence[int] | np.ndarray | None, length: int
+) -> Int[np.ndarray, " n"]:
+    """`order` as a permutation of 0 … length − 1 (None: the identity), or an error about it."""
     if order is None:
         return np.arange(length)
     try:

@@ -39,10 +39,10 @@ class Canonical:
     """The relabelled student. For a teacher other than the standard basis its rows are
     reordered but live in the old input space, so they are canonical only up to an orthogonal
     map; compare `overlaps` and `gram`."""
-    outer: Float[np.ndarray, " k"]
+    outer: Float[np.ndarray, " k"] | Float[np.ndarray, "k o"]
     teacher: Float[np.ndarray, "m d"]
     """The relabelled teacher; the standard basis stays the standard basis."""
-    teacher_outer: Float[np.ndarray, " m"]
+    teacher_outer: Float[np.ndarray, " m"] | Float[np.ndarray, "m o"]
     overlaps: Float[np.ndarray, "k m"]
     """The relabelled W Vᵀ; equal to `inner` for the standard basis."""
     gram: Float[np.ndarray, "k k"]
@@ -53,8 +53,8 @@ class Canonical:
 def canonical(
     inner: Network | Float[np.ndarray, "k d"],
     teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
-    outer: Float[np.ndarray, " k"] | None = None,
-    teacher_outer: Float[np.ndarray, " m"] | None = None,
+    outer: Float[np.ndarray, " k"] | Float[np.ndarray, "k o"] | None = None,
+    teacher_outer: Float[np.ndarray, " m"] | Float[np.ndarray, "m o"] | None = None,
     *,
     tolerance: float = 1e-6,
 ) -> Canonical:
@@ -130,9 +130,9 @@ def distance_up_to_relabelling(
     first: Network | Float[np.ndarray, "k d"],
     second: Network | Float[np.ndarray, "k d"],
     teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
-    first_outer: Float[np.ndarray, " k"] | None = None,
-    second_outer: Float[np.ndarray, " k"] | None = None,
-    teacher_outer: Float[np.ndarray, " m"] | None = None,
+    first_outer: Float[np.ndarray, " k"] | Float[np.ndarray, "k o"] | None = None,
+    second_outer: Float[np.ndarray, " k"] | Float[np.ndarray, "k o"] | None = None,
+    teacher_outer: Float[np.ndarray, " m"] | Float[np.ndarray, "m o"] | None = None,
     *,
     tolerance: float = 1e-6,
 ) -> float:
@@ -166,8 +166,8 @@ def distance_up_to_relabelling(
 
 def _distance_at_basis(one: Canonical, two: Canonical, tolerance: float) -> float:
     """Alternate between the best relabellings of inputs and of neurons, from two starts."""
-    heads = (one.outer[:, None] - two.outer[None, :]) ** 2
-    jumps = np.abs(one.teacher_outer[:, None] - two.teacher_outer[None, :])
+    heads = _apart(one.outer, two.outer)
+    jumps = np.sqrt(_apart(one.teacher_outer, two.teacher_outer))
     barred = jumps > tolerance * np.abs(one.teacher_outer).max()
 
     def step(neurons: np.ndarray) -> tuple[float, np.ndarray]:
@@ -185,7 +185,7 @@ def _distance_at_basis(one: Canonical, two: Canonical, tolerance: float) -> floa
 
 def _distance_at_teacher(one: Canonical, two: Canonical, tolerance: float) -> float:
     """Alternate between the best orthogonal map and the best relabelling of student neurons."""
-    heads = (one.outer[:, None] - two.outer[None, :]) ** 2
+    heads = _apart(one.outer, two.outer)
 
     def distance(teacher: np.ndarray) -> float:
         """The bound when the teacher of one, in this order, is set against that of two."""
@@ -214,6 +214,11 @@ def _distance_at_teacher(one: Canonical, two: Canonical, tolerance: float) -> fl
         and jump <= 10 * tolerance * np.abs(two.teacher_outer).max()
     )
     return min(own, distance(one.teacher)) if is_symmetry else own
+
+
+def _apart(mine: np.ndarray, theirs: np.ndarray) -> Float[np.ndarray, "k k"]:
+    """Squared distances of outer weights, numbers or rows."""
+    return cdist(mine.reshape(len(mine), -1), theirs.reshape(len(theirs), -1), "sqeuclidean")
 
 
 def _assigned(cost: Float[np.ndarray, "k k"]) -> tuple[float, Int[np.ndarray, " k"]]:

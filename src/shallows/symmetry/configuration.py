@@ -5,6 +5,7 @@ teacher neurons leaves the configuration unchanged, up to an orthogonal map of i
 when it is an automorphism.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +23,8 @@ from shallows.model.network import unmasked
 class Configuration:
     """Checked student and teacher rows with their inner products and outer weights.
 
+    Outer weights are numbers, or rows of one length for several outputs, which stay in place.
+
     `teacher` is `None` for the standard basis. Then `overlaps` is the student itself, and it
     determines every other inner product; for any other teacher both Gram matrices take part too
     (W Wᵀ is redundant when V spans the input space, and then repeats what is known).
@@ -29,8 +32,8 @@ class Configuration:
 
     inner: Float[np.ndarray, "k d"]
     teacher: Float[np.ndarray, "m d"] | None
-    outer: Float[np.ndarray, " k"]
-    teacher_outer: Float[np.ndarray, " m"]
+    outer: Float[np.ndarray, " k"] | Float[np.ndarray, "k o"]
+    teacher_outer: Float[np.ndarray, " m"] | Float[np.ndarray, "m o"]
 
     @cached_property
     def overlaps(self) -> Float[np.ndarray, "k m"]:
@@ -51,7 +54,7 @@ class Configuration:
         return np.eye(m) if self.teacher is None else _gram(self.teacher / self._teacher_length)
 
     @cached_property
-    def heads(self) -> Float[np.ndarray, " n"]:
+    def heads(self) -> Float[np.ndarray, " n"] | Float[np.ndarray, "n o"]:
         """The outer weights of student, then teacher, in units of the largest."""
         heads = np.concatenate([self.outer, self.teacher_outer])
         return heads / (np.abs(heads).max() or 1.0)
@@ -98,12 +101,15 @@ def configuration(
                 f"{teacher_inner.shape=}. Embed the smaller one first by appending zero columns."
             )
     m = inner.shape[1] if teacher_inner is None else len(teacher_inner)
-    return Configuration(
-        inner,
-        teacher_inner,
-        _checked_heads("student", "outer", outer, len(inner)),
-        _checked_heads("teacher", "teacher_outer", teacher_outer, m),
-    )
+    outer = _checked_heads("student", "outer", outer, len(inner))
+    teacher_outer = _checked_heads("teacher", "teacher_outer", teacher_outer, m)
+    if outer.shape[1:] != teacher_outer.shape[1:]:
+        raise ValueError(
+            f"Student and teacher have different outputs: {outer.shape=} but "
+            f"{teacher_outer.shape=}. Give both a number for each neuron, or both a row with as "
+            f"many columns."
+        )
+    return Configuration(inner, teacher_inner, outer, teacher_outer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +207,36 @@ def coloured_graph(
     is_teacher = np.arange(n) >= k
     colours = _ranks(np.column_stack([is_teacher, labels[1], lengths]))
     return ColouredGraph(k, classes, _refined(classes, colours))
+
+
+def layered_graph(
+    layers: Sequence[np.ndarray],
+    heads: np.ndarray,
+    tolerance: float,
+    *,
+    split_chains: bool = False,
+) -> ColouredGraph:
+    """Build the graph of a layered network: inputs, then the units of each layer, as vertices.
+
+    Edges between neighbouring layers carry the classes of the entries of W, in units of its
+    largest; heads colour the last layer. Its k counts the inputs.
+    """
+    sizes = [layers[0].shape[1], *(len(w) for w in layers)]
+    first = np.cumsum([0, *sizes])
+    n = int(first[-1])
+    classes = np.zeros((n, n), dtype=np.int64)
+    for l, w in enumerate(layers):
+        labels = 1 + entry_classes(
+            w / (np.abs(w).max() or 1.0), tolerance, split_chains=split_chains
+        )
+        below, here = slice(first[l], first[l + 1]), slice(first[l + 1], first[l + 2])
+        classes[here, below], classes[below, here] = labels, labels.T
+    np.fill_diagonal(classes, -1)
+    rows = heads.reshape(sizes[-1], -1) / (np.abs(heads).max() or 1.0)
+    labels = np.zeros((n, rows.shape[1]), dtype=np.int64)
+    labels[first[-2] :] = entry_classes(rows, tolerance, split_chains=split_chains)
+    colours = _ranks(np.column_stack([np.repeat(np.arange(len(sizes)), sizes), labels]))
+    return ColouredGraph(sizes[0], classes, _refined(classes, colours))
 
 
 def entry_classes(
@@ -320,7 +356,7 @@ def _check_rows(whose: str, name: str, rows: np.ndarray) -> None:
 def _checked_heads(whose: str, name: str, heads: np.ndarray | None, count: int) -> np.ndarray:
     if heads is None:
         return np.ones(count)
-    if heads.shape != (count,):
+    if heads.ndim not in (1, 2) or heads.shape[0] != count:
         raise ValueError(
             f"The {whose} has {count} neurons but {name}.shape={heads.shape}. Pass one outer "
             f"weight per neuron, or `None` if all are 1."

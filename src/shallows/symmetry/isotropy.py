@@ -64,8 +64,8 @@ class Isotropy:
 def isotropy(
     inner: Network | Float[np.ndarray, "k d"],
     teacher_inner: Network | Float[np.ndarray, "m d"] | None = None,
-    outer: Float[np.ndarray, " k"] | None = None,
-    teacher_outer: Float[np.ndarray, " m"] | None = None,
+    outer: Float[np.ndarray, " k"] | Float[np.ndarray, "k o"] | None = None,
+    teacher_outer: Float[np.ndarray, " m"] | Float[np.ndarray, "m o"] | None = None,
     *,
     tolerance: float = 1e-6,
 ) -> Isotropy:
@@ -130,9 +130,7 @@ def factors_of(
     with equality exactly for a product.
     """
     orbits, sizes = graph.orbits, np.bincount(graph.orbits)
-    u, v = np.nonzero(graph.pairing & (sizes[orbits] > 1)[:, None])
-    links = coo_array((np.ones(len(u)), (orbits[u], orbits[v])), shape=(len(sizes),) * 2)
-    count, component = connected_components(links, directed=False)
+    count, component = linked_orbits(graph)
     is_teacher = np.zeros(len(sizes), dtype=bool)
     is_teacher[orbits[graph.k :]] = True
     students = np.bincount(component[~is_teacher], minlength=count)
@@ -141,6 +139,14 @@ def factors_of(
     p[component] = np.bincount(orbits, weights)
     named = map(number, p.tolist())
     return Counter(zip(named, students.tolist(), teachers.tolist(), strict=True))
+
+
+def linked_orbits(graph: ColouredGraph) -> tuple[int, np.ndarray]:
+    """How many sets of linked orbits there are, and the set of each orbit; see `factors_of`."""
+    orbits, sizes = graph.orbits, np.bincount(graph.orbits)
+    u, v = np.nonzero(graph.pairing & (sizes[orbits] > 1)[:, None])
+    links = coo_array((np.ones(len(u)), (orbits[u], orbits[v])), shape=(len(sizes),) * 2)
+    return connected_components(links, directed=False)
 
 
 def name_of(factors: Counter[tuple[int | float, int, int]]) -> str:
@@ -155,11 +161,11 @@ def name_of(factors: Counter[tuple[int | float, int, int]]) -> str:
     surplus = fixed - free_inputs
     parts = []
     if diagonal:
-        together = "×".join(_powers(diagonal))
+        together = "×".join(powers(diagonal))
         bare = len(diagonal) == 1 and surplus == 0
         parts.append(f"Δ{together}" if bare else f"Δ({together})")
-    parts += _powers([f"S{p}(students)" for p, s, t in moved if (s, t) == (1, 0)])
-    parts += _powers([f"S{p}(inputs)" for p, s, t in moved if (s, t) == (0, 1)])
+    parts += powers([f"S{p}(students)" for p, s, t in moved if (s, t) == (1, 0)])
+    parts += powers([f"S{p}(inputs)" for p, s, t in moved if (s, t) == (0, 1)])
     name = " × ".join(parts)
     if surplus > 0:
         return f"{name}+{surplus}"
@@ -168,7 +174,7 @@ def name_of(factors: Counter[tuple[int | float, int, int]]) -> str:
     return name
 
 
-def _powers(factors: list[str]) -> list[str]:
+def powers(factors: list[str]) -> list[str]:
     """Write four or more equal factors as a power."""
     written: list[str] = []
     for factor, times in Counter(factors).items():

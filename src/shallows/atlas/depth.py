@@ -1,0 +1,371 @@
+"""A census of networks with several hidden layers: what training finds, and its symmetry."""
+
+import dataclasses
+import hashlib
+import math
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from shallows.atlas.catalogue import Kind
+from shallows.lab import Case, Here, Result, Store, Study, provenance, sweep
+from shallows.landscape.deep import DeepLoss
+from shallows.model.network import positive_integer
+from shallows.solve import GradientDescent, GradientFlow, Outcome
+from shallows.solve.methods import positive
+from shallows.symmetry.layered import LayeredIsotropy, layered_isotropy, layered_order
+
+VERSION = 1
+
+_BLOCK = 20
+_STRIDE = 100
+# Gradient norm below which Newton's method is tried; after a failure, again at an eighth.
+_HURDLE = 1e-3
+_TOLERANCE = 1e-12
+# Share of the teacher's power below which a loss is zero.
+_ZERO = 1e-12
+# Frobenius distance, relative to the weights, below which two end points are one.
+_SAME = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepFamily:
+    """A critical point of a deep loss up to relabelling, and how often training found it."""
+
+    isotropy: LayeredIsotropy
+    each_layer: tuple[str, ...]
+    """The isotropy group of each layer by itself, of the relabellings of its two sides."""
+    index: int | None
+    """Of the isotropy in the target's ΔS_k; None where it is not conjugate to a subgroup."""
+    count: int
+    loss: float
+    is_global: bool
+    smallest_eigenvalue: float
+    kind: Kind
+    gradient_norm: float
+    layers: tuple[np.ndarray, ...]
+    """The weights, relabelled, without the signs that cannot matter."""
+    first_start: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry of the document."""
+        return {
+            "isotropy": self.isotropy.name,
+            "isotropy_order": self.isotropy.order,
+            "is_diagonal": self.isotropy.is_diagonal,
+            "ambiguous": self.isotropy.ambiguous,
+            "index": self.index,
+            "each_layer": list(self.each_layer),
+            "count": self.count,
+            "loss": self.loss,
+            "is_global": self.is_global,
+            "smallest_eigenvalue": self.smallest_eigenvalue,
+            "kind": self.kind.value,
+            "gradient_norm": self.gradient_norm,
+            "first_start": self.first_start,
+            "layers": [w.tolist() for w in self.layers],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepCensus:
+    """What training finds in a deep loss."""
+
+    question: dict[str, Any]
+    starts: int
+    settled: int
+    seconds: float
+    families: tuple[DeepFamily, ...]
+    """Most frequent first."""
+    unsettled: dict[str, int]
+    provenance: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of `shallows census --depth L --json`."""
+        return {
+            **self.question,
+            "starts": self.starts,
+            "settled": self.settled,
+            "seconds": self.seconds,
+            "unsettled": self.unsettled,
+            "families": [family.as_json() for family in self.families],
+            "provenance": self.provenance,
+        }
+
+
+def deep_census(
+    loss: DeepLoss,
+    starts: int,
+    method: GradientFlow | GradientDescent | None = None,
+    *,
+    init: float = 1.0,
+    seed: int = 0,
+    store: Store | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> DeepCensus:
+    r"""Train from `starts` random students; end points up to relabelling, with their isotropy.
+
+    Start i has independent normal entries of standard deviation `init`/√(units of the layer
+    before), drawn from (seed, i) alone. Each is followed by `method` (default: the flow) until
+    its gradient norm is 1e-12, or until Newton's method finishes it: its limit is taken if the
+    Hessian is positive definite at every step and the gradient points away from the limit all
+    along the segment that leads to it. That is evidence, not proof, that the flow would end there.
+
+    **Symmetry.** With a sample closed under relabelling inputs and an `iterated` teacher the
+    loss has the symmetry S_d × S_{k₁} × … exactly; for odd or even activations, signs of units
+    are chosen so that they do not hide it.
+
+    **Raises.** `ValueError` for activations with kinks: on data their runs chatter at kinks and
+    end nowhere. **Cost.** Seconds a start, for 500 points and 32 weights.
+    """
+    if not loss.is_smooth:
+        raise ValueError(
+            f"A deep census is about smooth activations, but this one is "
+            f"{loss.activation.name}: on data its runs chatter at kinks, and its neurons can be "
+            f"rescaled, so that no end point is isolated. Use e.g. softplus, silu or tanh."
+        )
+    how = GradientFlow() if method is None else method
+    number = positive_integer("starts", starts)
+    scale = positive("init", init)
+    fields = ", ".join(f"{f.name}={getattr(how, f.name)!r}" for f in dataclasses.fields(how))
+    question = {
+        "depth": loss.teacher.depth,
+        "inputs": loss.law.inputs,
+        "widths": list(loss.trained.widths[1:]),
+        "activation": loss.activation.name,
+        "points": loss.law.size,
+        "optimiser": how.name,
+        "method": f"{type(how).__name__}({fields})",
+        "init": scale,
+        "seed": int(seed),
+    }
+    problem = {**question, "digest": _digest(loss)}
+    cases = [
+        Case({**problem, "first": first, "count": min(_BLOCK, number - first)})
+        for first in range(0, number, _BLOCK)
+    ]
+    measure = _Block(loss, how, scale, int(seed))
+    found, seconds, done = _Found(loss), 0.0, 0
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Store(scratch) if store is None else store
+        for record in sweep(Study("deep-census", VERSION, measure), cases, kept, on=Here()):
+            found.add(record.table)
+            seconds += float(record.values["seconds"])
+            done += int(record.case.data["count"])
+            if progress is not None:
+                progress(done)
+    return DeepCensus(
+        question=question,
+        starts=number,
+        settled=sum(member["count"] for member in found.members),
+        seconds=seconds,
+        families=found.families(),
+        unsettled=dict(found.unsettled),
+        provenance=provenance(
+            precision="float64", device=jax.devices()[0].platform, seed=int(seed)
+        ),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """Train one block of starts: what a deep census measures."""
+
+    loss: DeepLoss
+    method: GradientFlow | GradientDescent
+    init: float
+    seed: int
+
+    def __call__(self, case: dict[str, Any]) -> Result:
+        began = time.perf_counter()
+        root = jax.random.key(self.seed)
+        rows = [
+            _draw(jax.random.fold_in(root, i), self.loss.trained, self.init)
+            for i in range(case["first"], case["first"] + case["count"])
+        ]
+        theta, outcome, steps = _trained(self.loss, self.method, np.stack(rows))
+        heads = jnp.zeros((len(theta), 1))
+        slope = np.asarray(self.loss.gradient_at(jnp.asarray(theta), heads))
+        table = {
+            "start": case["first"] + np.arange(len(theta)),
+            "outcome": np.array([o.name for o in outcome]),
+            "loss": np.asarray(self.loss.value_at(jnp.asarray(theta), heads)),
+            "gradient_norm": np.linalg.norm(slope[:, 0], axis=1),
+            "steps": steps,
+            "theta": theta[:, 0],
+        }
+        return Result({"seconds": time.perf_counter() - began}, table, {"precision": "float64"})
+
+
+def _draw(key, trained, scale) -> np.ndarray:
+    keys = jax.random.split(key, len(trained.shapes))
+    layers = [
+        scale / math.sqrt(shape[1]) * jax.random.normal(k, shape)
+        for k, shape in zip(keys, trained.shapes, strict=True)
+    ]
+    return np.asarray(trained.join(layers))
+
+
+def _trained(loss, how, theta) -> tuple[np.ndarray, list[Outcome], np.ndarray]:
+    """Where starts end: the method's own loop, with a look at every lane between strides."""
+    lanes = len(theta)
+    state = how.begin(loss, jnp.asarray(theta), jnp.zeros((lanes, 1)), None)
+    hurdle = np.full(lanes, _HURDLE)
+    outcome: list[Outcome | None] = [None] * lanes
+    ends, spent = np.array(theta), np.zeros(lanes, dtype=np.int64)
+    while None in outcome:
+        going = np.array([o is None for o in outcome])
+        state = how.advance(loss, state, np.where(going, _STRIDE, 0))
+        now, slope, steps = (np.asarray(x) for x in (state.theta, state.slope, state.steps))
+        size = np.linalg.norm(slope[:, 0], axis=1)
+        for lane in np.flatnonzero(going):
+            ends[lane], spent[lane] = np.nan_to_num(now[lane]), steps[lane]
+            if not np.isfinite(size[lane]) or size[lane] > 1e12:
+                outcome[lane] = Outcome.diverged
+            elif size[lane] <= _TOLERANCE:
+                outcome[lane] = Outcome.settled
+            elif size[lane] <= hurdle[lane]:
+                hurdle[lane] = size[lane] / 8
+                end = _polished(loss, now[lane])
+                if end is not None:
+                    ends[lane], outcome[lane] = end, Outcome.settled
+            if outcome[lane] is None and steps[lane] >= how.max_steps:
+                outcome[lane] = Outcome.out_of_steps
+    return ends, [o for o in outcome if o is not None], spent
+
+
+def _polished(loss, start) -> np.ndarray | None:
+    """The minimum that Newton's method finds, if a bowl without other points leads to it."""
+    theta = start
+    for _ in range(20):
+        slope, (values, vectors) = _slope(loss, theta), np.linalg.eigh(_hessian(loss, theta))
+        if not values[0] > 1e-10 * values[-1]:  # left the bowl, or it has a flat bottom
+            return None
+        if np.linalg.norm(slope) <= 1e-13 * max(1.0, float(np.linalg.norm(theta))):
+            break
+        theta = theta - (vectors @ ((vectors.T @ slope) / values))[None]
+    else:
+        return None
+    way = start - theta
+    inward = (np.vdot(_slope(loss, theta + s * way), way) for s in np.linspace(0.05, 1, 20))
+    return theta if all(pull > 0 for pull in inward) else None
+
+
+def _slope(loss, theta) -> np.ndarray:
+    return np.asarray(loss.gradient_at(jnp.asarray(theta), jnp.zeros(1)))[0]
+
+
+def _hessian(loss, theta) -> np.ndarray:
+    return np.asarray(loss.hessian_at(jnp.asarray(theta)))
+
+
+class _Found:
+    """Families in the making; the first start that finds one represents it."""
+
+    def __init__(self, loss: DeepLoss):
+        self.loss = loss
+        targets, mass = np.asarray(loss.targets), np.asarray(loss.law.mass)
+        self.power = float(np.sum(mass * np.sum(targets.reshape(*mass.shape, -1) ** 2, -1))) / 2
+        self.members: list[dict[str, Any]] = []
+        self.unsettled: Counter[str] = Counter()
+
+    def add(self, table) -> None:
+        """Sort the end points of a block into the families."""
+        for row in range(len(table["start"])):
+            if str(table["outcome"][row]) != Outcome.settled.name:
+                self.unsettled[str(table["outcome"][row])] += 1
+                continue
+            theta = table["theta"][row][None]
+            layers = [np.asarray(w) for w in self.loss.trained.layers(theta)]
+            layers = without_signs(layers, self.loss.activation.parity)
+            order = layered_order(layers, np.asarray(self.loss.heads))
+            layers = [w[order[l + 1]][:, order[l]] for l, w in enumerate(layers)]
+            flat = np.concatenate([w.ravel() for w in layers])
+            size = float(table["gradient_norm"][row])
+            for member in self.members:
+                if np.linalg.norm(member["flat"] - flat) <= _SAME * np.linalg.norm(flat):
+                    member["count"] += 1
+                    member["gradient_norm"] = max(member["gradient_norm"], size)
+                    break
+            else:
+                self.members.append(
+                    {
+                        "flat": flat,
+                        "layers": tuple(layers),
+                        "theta": theta,
+                        "loss": float(table["loss"][row]),
+                        "gradient_norm": size,
+                        "first_start": int(table["start"][row]),
+                        "count": 1,
+                    }
+                )
+
+    def families(self) -> tuple[DeepFamily, ...]:
+        """The finished catalogue, most frequent first."""
+        ranked = sorted(self.members, key=lambda m: (-m["count"], m["loss"]))
+        return tuple(self._family(member) for member in ranked)
+
+    def _family(self, member) -> DeepFamily:
+        heads = np.asarray(self.loss.heads)
+        group = layered_isotropy(member["layers"], heads)
+        values = np.linalg.eigvalsh(_hessian(self.loss, member["theta"]))
+        resolution = 1e-9 * np.abs(values).max()
+        kind = Kind.saddle if values[0] < -resolution else Kind.minimum
+        if abs(values[0]) <= resolution:
+            kind = Kind.degenerate
+        whole = math.factorial(self.loss.law.inputs)
+        return DeepFamily(
+            isotropy=group,
+            each_layer=tuple(layered_isotropy([w], np.ones(len(w))).name for w in member["layers"]),
+            index=whole // group.order if group.is_diagonal else None,
+            count=member["count"],
+            loss=max(member["loss"], 0.0),
+            is_global=member["loss"] <= _ZERO * self.power,
+            smallest_eigenvalue=float(values[0]),
+            kind=kind,
+            gradient_norm=member["gradient_norm"],
+            layers=member["layers"],
+            first_start=member["first_start"],
+        )
+
+
+def without_signs(layers: list[np.ndarray], parity: int) -> list[np.ndarray]:
+    """The layers of the same function with the signs of units chosen alike after any relabelling.
+
+    For an odd activation a unit's incoming and outgoing weights may change sign together, except
+    in the last layer, whose heads stay; for an even one the incoming ones alone. Chosen is the
+    sign that makes the first sum of odd powers (of outgoing, incoming weights) positive that is
+    not zero; where all are zero the sign stays.
+    """
+    made = [np.array(w) for w in layers]
+    if parity > 0:
+        return [_signs(w)[:, None] * w for w in made]
+    if parity < 0:
+        for l in range(len(made) - 2, -1, -1):  # from above, where signs are already chosen
+            sign = _signs(made[l + 1].T)
+            made[l] = sign[:, None] * made[l]
+            made[l + 1] = made[l + 1] * sign
+    return made
+
+
+def _signs(rows: np.ndarray) -> np.ndarray:
+    size = np.abs(rows).max() or 1.0
+    signs = np.zeros(len(rows))
+    for power in (1, 3, 5, 7):
+        sums = np.sum((rows / size) ** power, axis=1)
+        signs = np.where((signs == 0) & (np.abs(sums) > 1e-7), np.sign(sums), signs)
+    return np.where(signs == 0, 1.0, signs)
+
+
+def _digest(loss: DeepLoss) -> str:
+    sha = hashlib.sha256(repr((loss.activation, loss.trained.widths)).encode())
+    for leaf in jax.tree.leaves((loss.teacher, loss.law, loss.heads)):
+        array = np.ascontiguousarray(leaf)
+        sha.update(f"{array.shape}{array.dtype}".encode() + array.tobytes())
+    return sha.hexdigest()[:16]
