@@ -207,7 +207,7 @@ def test_teachers_and_laws_come_from_files(tmp_path):
         ("law", {"inputs": np.full((3, 2), np.inf)}, "`points` must be finite"),
         ("law", {"inputs": np.ones((3, 2)), "weights": -np.ones(3)}, "minimum -1"),
         ("law", {"inputs": np.ones((3, 2)), "weights": np.ones(2)}, "have shape (2,)"),
-        ("law", {"inputs": np.eye(2), "covariance": np.eye(2)}, "must hold either `inputs`"),
+        ("law", {"inputs": np.eye(2), "covariance": np.eye(2)}, "must hold one of `inputs`"),
         ("law", {"covariance": np.eye(2), "weights": np.ones(2)}, "belong to the points"),
         ("law", {"covariance": np.array([[1.0, 2], [0, 1]])}, "must be symmetric"),
     ],

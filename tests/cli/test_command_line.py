@@ -92,7 +92,7 @@ def _npz(tmp_path, **arrays):
         ("--teacher", {"inner": np.eye(2), "outer": np.ones(3)}, "`outer` needs a number for each"),
         ("--law", {"inputs": np.ones((0, 2))}, "`points` must be a matrix"),
         ("--law", {"covariance": -np.eye(2)}, "must be positive semidefinite"),
-        ("--law", {"weights": np.ones(2)}, "must hold either `inputs`"),
+        ("--law", {"weights": np.ones(2)}, "must hold one of `inputs`"),
     ],
 )
 def test_files_that_make_no_sense_are_named(monkeypatch, capsys, tmp_path, option, arrays, message):

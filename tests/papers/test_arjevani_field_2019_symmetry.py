@@ -1,6 +1,7 @@
 """The verdicts on least symmetry breaking, from records made up to be on either side."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def test_groups_are_diagonal_by_name_or_by_their_elements():
         ("non-product of order 3", 3, True),
         ("non-product of order 4", 4, False),
     ):
-        family = SimpleNamespace(
+        family: Any = SimpleNamespace(
             isotropy=name, isotropy_order=order, weights=cyclic, outer=np.ones(3)
         )
         assert _is_diagonal(family) is expected, name

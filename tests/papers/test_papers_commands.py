@@ -39,7 +39,7 @@ def test_run_prints_one_document_or_a_table_and_resumes(tmp_path, capsys):
 
 
 def test_misuse_names_what_was_given_and_what_there_is(tmp_path):
-    with pytest.raises(ValueError, match=r"no paper 'x' on the shelf. Use one of arjevani-field-"):
+    with pytest.raises(ValueError, match=r"no paper 'x' on the shelf. Use one of arjevani-"):
         run("x", "smoke", tmp_path, 1, as_json=True)
     with pytest.raises(ValueError, match=r"`--scale` is 'huge'.*`smoke`, `desk`, `paper`. Use one"):
         run("arjevani-field-2020-hessian", "huge", tmp_path, 1, as_json=True)

@@ -134,6 +134,10 @@ VERDICTS = {
     "loss-limits": "SUPPORTED",
     "annihilation": "PROVED",
     "lesser-symmetry": "SUPPORTED",
+    "two-types": "SUPPORTED",
+    "spectra-differ": "SUPPORTED",
+    "components": "SUPPORTED",
+    "adjacent": "SUPPORTED",
     # Family I at k = 10 needs one neuron only; facts §7.2 has the same number.
     "one-and-two": "CONTRADICTED",
     "no-new-minima": "SUPPORTED",

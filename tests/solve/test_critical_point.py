@@ -84,6 +84,9 @@ def test_a_random_start_is_outside_any_basin():
 
 
 def test_a_saddle_is_nobodys_basin():
+    # Neither from nearby nor from itself.
+    there = critical_point(LOSS, _near(zoo.spurious("I", K), 0.0), ANYWHERE).student
+    assert critical_point(LOSS, there, throw=False).outcome is NewtonOutcome.outside_basin
     found = critical_point(LOSS, _near(zoo.spurious("I", K), 1e-7), throw=False)
     assert found.outcome is NewtonOutcome.outside_basin
 
@@ -105,6 +108,20 @@ def test_the_limit_of_newton_lies_in_the_trap():
         near = _near(LOSS.teacher, 1e-5, seed)
         found = critical_point(LOSS, near)
         np.testing.assert_allclose(found.student.inner, np.eye(K), rtol=0, atol=1e-12)
+
+
+def test_the_trap_is_the_wider_the_more_nearly_quadratic_the_loss():
+    # Type II at k = 6, whose smallest eigenvalue is small, and the global minimum.
+    for point, near, far in ((zoo.spurious("II", K), 1e-3, 0.3), (LOSS.teacher, 1e-3, 0.6)):
+        minimum = critical_point(LOSS, point, ANYWHERE).student
+        for distance, outcome in (
+            (near, NewtonOutcome.converged),
+            (far, NewtonOutcome.outside_basin),
+        ):
+            found = critical_point(LOSS, _near(minimum, distance), throw=False)
+            assert found.outcome is outcome
+            if outcome is NewtonOutcome.converged:
+                np.testing.assert_allclose(found.student.inner, minimum.inner, atol=1e-10)
 
 
 def test_newton_says_where_it_cannot_go():

@@ -32,6 +32,7 @@ def test_the_reduced_loss_is_the_loss_on_the_fixed_point_space(name):
     np.testing.assert_allclose(reduced.hessian(point), expected, atol=3e-12)
 
 
+@pytest.mark.slow  # compiles a dense Hessian
 def test_the_spectrum_of_a_critical_point_of_another_activation_is_that_of_the_dense_hessian():
     s, blocks = Erf(), Blocks((4, 1), is_single=(False, True))
     reduced = ReducedLoss(blocks, activation=s)

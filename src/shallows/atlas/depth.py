@@ -281,7 +281,7 @@ class _Found:
             if str(table["outcome"][row]) != Outcome.settled.name:
                 self.unsettled[str(table["outcome"][row])] += 1
                 continue
-            theta = table["theta"][row][None]
+            theta = jnp.asarray(table["theta"][row][None])
             layers = [np.asarray(w) for w in self.loss.trained.layers(theta)]
             layers = without_signs(layers, self.loss.activation.parity)
             order = layered_order(layers, np.asarray(self.loss.heads))

@@ -184,7 +184,9 @@ class PiecewiseLinear(AbstractActivation):
 
 
 relu: Final = PiecewiseLinear()
+"""max(t, 0)."""
 absolute: Final = PiecewiseLinear(-1.0, 1.0)
+"""|t|."""
 
 
 def leaky(slope: float | int = 0.01) -> PiecewiseLinear:

@@ -3,6 +3,7 @@ r"""Critical points: Newton's method, and the test that it ends where the flow w
 import dataclasses
 import enum
 import functools
+import math
 
 import equinox as eqx
 import jax
@@ -16,11 +17,13 @@ from shallows.model import Network
 from shallows.solve.curvature import curvature_at
 from shallows.solve.methods import AbstractMethod, GradientFlow, positive
 
-# Gradient norm below which a run that the Lipschitz bound cannot trap gets the second test.
-_SLOW = 3e-6
-
 # Steps with an old factorisation that cost as much as a new one: it is renewed if more are needed.
 _WORTH = 6
+
+# How nearly linear the gradient must be in a trapping bowl (see `Newton`), and the half-axis of
+# the ellipsoid on which that is tested, in units of the start's distance: √((1 + η)/(1 − η)).
+_STRAIGHT = 1 / 4
+_MARGIN = 1.3
 
 
 class NewtonOutcome(enum.Enum):
@@ -46,13 +49,12 @@ class Newton(eqx.Module):
     r"""Newton's method, with a dense Hessian up to 450 parameters and by its products beyond.
 
     With `basin=True` (for minima reached by training) its limit θ* is accepted only if the start θ
-    lies in a trapping bowl around it. Let μ be the smallest Hessian eigenvalue at θ* and B bound
-    the Hessian's Lipschitz constant on the ball of radius ρ = |θ − θ*| around θ*. If B ρ < 2 μ,
-    then on that ball the gradient is a positive definite matrix times the way from θ*, so that
-    the gradient flow, and descent with a step below 2/λ_max, only come closer to θ*.
-    Where the smallest eigenvalue is so small that this would take very long, a second test, the
-    affine-invariant form of the first, compares Hessians at four points of an ellipsoid of equal
-    loss with that at the limit. Both are tests in floating point: evidence, not proofs.
+    lies in a trapping bowl around it. Let A be the Hessian at the start, |x|² = xᵀAx and
+    |g|² = gᵀA⁻¹g. If |∇L(x) − A(x − θ*)| ≤ η |x − θ*| on the ellipsoid of all x with
+    (1 − η) |x − θ*|² ≤ (1 + η) |θ − θ*|², for an η < 1, then from θ* the loss rises in every
+    direction, the runs that start at θ stay in the ellipsoid, since their loss falls, and they
+    end at θ*. That is tested with η = 1/4 at six points where it is most likely to fail:
+    evidence, not a proof. For a descent the step must also be below 2/λ_max.
 
     With `basin=False` it is the plain iteration and may find any critical point, saddles
     included.
@@ -145,20 +147,14 @@ def _polish(loss, theta, heads, how, flow, pace):
         return theta, NewtonOutcome.at_kink, size, 0
     if not how.basin:
         return _iterate(loss, theta, heads, how)
-    slope = _slope(loss, theta, heads)
-    found = _iterate(loss, theta, heads, how, basin=True)
-    if found[1] is NewtonOutcome.converged and _is_trapped(
-        loss, theta, slope, found[0], heads, flow, pace
-    ):
-        return found
-    return theta, NewtonOutcome.outside_basin, float(np.linalg.norm(slope)), 0
+    end, size, steps = _trapped(loss, theta, heads, how, flow, pace)
+    if end is None:
+        return theta, NewtonOutcome.outside_basin, size, 0
+    return end, NewtonOutcome.converged, size, steps
 
 
-def _iterate(loss, first, heads, how, *, basin=False):
-    """Newton's iteration with a factorised Hessian that is renewed where that pays.
-
-    With `basin` it gives up where the limit would hardly be accepted.
-    """
+def _iterate(loss, first, heads, how):
+    """Newton's iteration with a factorised Hessian that is renewed where that pays."""
     theta, slope = first, _slope(loss, first, heads)
     tolerance = how.tolerance * max(1.0, float(np.linalg.norm(first)))
     size = at_first = float(np.linalg.norm(slope))
@@ -172,28 +168,45 @@ def _iterate(loss, first, heads, how, *, basin=False):
         if steps == how.max_steps:
             break
         if solve is None or size * (size / previous) ** _WORTH > tolerance:
-            hessian = curvature_at(loss, theta, heads)
-            if basin and not hessian.is_above(0.0):
-                return first, NewtonOutcome.outside_basin, at_first, steps
-            solve = hessian.solver()
+            solve = curvature_at(loss, theta, heads).solver()
             if solve is None:
                 return theta, NewtonOutcome.singular, size, steps
-        change = solve(slope)
-        if basin and steps == 0 and not _may_be_trapped(loss, first, heads, slope, change):
-            return first, NewtonOutcome.outside_basin, at_first, steps
         previous = size
-        theta = theta - change
+        theta = theta - solve(slope)
         slope = _slope(loss, theta, heads)
     return theta, NewtonOutcome.out_of_steps, size, how.max_steps
 
 
-def _may_be_trapped(loss, start, heads, slope, change):
-    """Whether it is worth looking for the limit: the test below, after one step."""
-    if np.linalg.norm(slope) <= _SLOW:
-        return True
-    radius = float(np.linalg.norm(change))
-    spread = 0.5 * radius * float(_bound_at(loss, start, heads, radius))
-    return spread * radius**2 < np.vdot(change, slope)  # a Rayleigh quotient
+def _trapped(loss, start, heads, how, flow, pace):
+    """The minimum in whose trapping bowl the start is, or None; gradient norm and steps.
+
+    One Hessian and one factorisation serve for everything, since a bowl is where it changes little.
+    """
+    theta, slope = start, _slope(loss, start, heads)
+    size = float(np.linalg.norm(slope))
+    nowhere = None, size, 0
+    tolerance = how.tolerance * max(1.0, float(np.linalg.norm(start)))
+    hessian = curvature_at(loss, start, heads)
+    solve = hessian.solver() if hessian.is_above(0.0) else None
+    if solve is None:
+        return nowhere
+    lengths = []
+    for steps in range(how.max_steps + 1):
+        if size <= tolerance:
+            bend = _bend(loss, start, theta, heads, hessian, solve) if steps else 0.0
+            limit = flow.stiffest(pace)
+            trapped = bend <= _STRAIGHT and hessian.is_below(limit / (1 + bend))
+            return (theta, size, steps) if trapped else nowhere
+        change = solve(slope)
+        lengths.append(math.sqrt(max(np.vdot(change, slope), 0.0)))
+        # After one step this is the defect that `_bend` is about, at the point reached.
+        hopeless = steps == 1 and lengths[1] > _STRAIGHT * lengths[0]
+        if hopeless or not math.isfinite(lengths[-1]):
+            return nowhere
+        theta = theta - change
+        slope = _slope(loss, theta, heads)
+        size = float(np.linalg.norm(slope))
+    return nowhere
 
 
 def _slope(loss, theta, heads):
@@ -206,40 +219,37 @@ def _slope_at(loss, theta, heads):
 
 
 @jax.jit
-def _bound_at(loss, theta, heads, radius):
-    return loss.lipschitz_at(*loss.trained.split(theta, heads), radius)
+def _slopes_at(loss, theta, x, heads):
+    return _slope_at(loss, theta + x, heads), _slope_at(loss, theta - x, heads)
 
 
-def _is_trapped(loss, start, slope, end, heads, flow, pace):
-    """Whether `flow` leads from the start to the critical point `end`."""
-    radius = float(np.linalg.norm(start - end))
+def _bend(loss, start, end, heads, hessian, solve):
+    """The largest defect |∇L(x) − A(x − θ*)| / |x − θ*| that is found on the ellipsoid."""
     # No neuron may pass through zero on the way, beyond which is another landscape.
     shortest = np.min(np.linalg.norm(end[:, : loss.law.inputs], axis=-1))
-    if not loss.activation.is_smooth and radius > 0.5 * shortest:
-        return False
-    hessian = curvature_at(loss, end, heads)
-    spread = 0.5 * radius * float(_bound_at(loss, end, heads, radius))
-    if np.isfinite(spread) and hessian.is_above(spread):
-        return flow.keeps(pace, hessian.largest() + spread)
-    if np.linalg.norm(slope) > _SLOW or not hessian.is_above(0.0):
-        return False
-    if not flow.keeps(pace, hessian.largest()):
-        return False
-    return all(
-        hessian.change_to(curvature_at(loss, end + side * axis, heads), axis) <= 0.25
-        for axis in _axes(hessian, start - end, slope)
-        for side in (1, -1)
-    )
-
-
-def _axes(hessian, axis, slope):
-    """Two half-axes of the ellipsoid of equal loss around a minimum: a given one, the longest."""
-    solve = hessian.solver()
-    if solve is None:
-        return
-    yield axis
+    axis = start - end
+    radius = _MARGIN * math.sqrt(np.vdot(axis, hessian.times(axis)))
     longest = axis
-    for _ in range(8):
-        unit = longest / np.linalg.norm(longest)
-        longest = solve(unit)
-    yield longest * np.sqrt(np.vdot(axis, slope) / np.vdot(longest, unit))
+    for _ in range(4):
+        longest = solve(longest / np.linalg.norm(longest))
+    bend = 0.0
+    for x, rounds in ((axis, 1), (longest, 2)):
+        for _ in range(rounds):
+            force = hessian.times(x)
+            square = float(np.vdot(x, force))
+            if not square > 0:  # a quadratic loss does not bend
+                break
+            scale = radius / math.sqrt(square)
+            x, force = scale * x, scale * force
+            if not loss.activation.is_smooth and np.linalg.norm(x) > 0.5 * shortest:
+                return math.inf
+            there, beyond = (np.asarray(g) for g in _slopes_at(loss, end, x, heads))
+            defects = there - force, beyond + force
+            moves = [solve(defect) for defect in defects]
+            squares = [np.vdot(*pair) for pair in zip(defects, moves, strict=True)]
+            bend = max(bend, math.sqrt(max(*squares, 0.0)) / radius)
+            if not bend <= _STRAIGHT:
+                return math.inf
+            # A power method for the third derivative: towards where the gradient bends most.
+            x = moves[0] + moves[1]
+    return bend

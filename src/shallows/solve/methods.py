@@ -62,11 +62,8 @@ class AbstractMethod(eqx.Module):
         """The states `steps` steps later, or as many later as each lane is to take."""
 
     @abc.abstractmethod
-    def keeps(self, pace: float, stiffness: float) -> bool:
-        """Whether this method, once in a convex bowl, stays there.
-
-        `stiffness` is the largest Hessian eigenvalue, `pace` the step.
-        """
+    def stiffest(self, pace: float) -> float:
+        """The largest Hessian eigenvalue with which this method, once in a bowl, stays there."""
 
 
 def _slope(loss, theta, heads):
@@ -114,9 +111,9 @@ class GradientDescent(AbstractMethod):
         """See `AbstractMethod`."""
         return _descend(loss, state, steps)
 
-    def keeps(self, pace, stiffness):
+    def stiffest(self, pace):
         """See `AbstractMethod`: a step above 2/λ jumps out of the bowl."""
-        return pace * stiffness <= 2
+        return 2 / pace
 
 
 @jax.jit
@@ -190,9 +187,9 @@ class StochasticDescent(AbstractMethod):
         """See `AbstractMethod`."""
         return _descend(loss, state, steps)
 
-    def keeps(self, pace, stiffness):
+    def stiffest(self, pace):
         """See `AbstractMethod`."""
-        return pace * stiffness <= 2
+        return 2 / pace
 
 
 @jax.jit
@@ -242,9 +239,9 @@ class GradientFlow(AbstractMethod):
         """See `AbstractMethod`."""
         return _flow(loss, state, steps, self.tolerance)
 
-    def keeps(self, pace, stiffness):
+    def stiffest(self, pace):
         """See `AbstractMethod`: the exact flow never leaves a bowl."""
-        return True
+        return math.inf
 
 
 @jax.jit
