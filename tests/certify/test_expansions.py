@@ -187,7 +187,7 @@ def _evaluated(number):
     with mpmath.workdps(80):
         if isinstance(number, Constant):
             above, below = (
-                mpmath.polyval([int(c) for c in reversed(list(p))], mpmath.pi)
+                mpmath.fsum(int(c) * mpmath.pi**n for n, c in enumerate(p))
                 for p in (number.numerator, number.denominator)
             )
             return above / below
