@@ -318,7 +318,10 @@ def bench_large():
     for k in (100, 200, 500, 1000, 2000):
         loss, inner = problem(k, 1)
         w, a = jnp.asarray(inner[0]), jnp.ones(k)
-        run = lambda loss=loss, w=w, a=a: loss.gradient_at(w, a).block_until_ready()  # noqa: E731
+
+        def run(loss=loss, w=w, a=a):
+            return loss.gradient_at(w, a).block_until_ready()
+
         run()
         best = min(_timed(run) for _ in range(3))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

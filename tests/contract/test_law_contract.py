@@ -33,7 +33,9 @@ def _parameters(loss, network):
 
 
 def test_the_zoo_has_an_example_of_every_law_and_of_everything_that_is_trained():
-    here = lambda kind: {leaf for leaf in _leaves(kind) if leaf.__module__.startswith("shallows")}  # noqa: E731
+    def here(kind):
+        return {leaf for leaf in _leaves(kind) if leaf.__module__.startswith("shallows")}
+
     assert here(AbstractLaw) == {type(law) for law in zoo.laws().values()}
     assert {type(zoo.laws()[name]) for name in KINDS} == here(AbstractLaw)
     assert here(AbstractTrained) == {type(trained) for trained in zoo.TRAINED.values()}
@@ -52,8 +54,13 @@ def test_a_law_names_its_arguments_like_the_interface(law):
 def test_gradient_and_hessian_are_the_derivatives_of_the_loss(name, trained):
     loss, f = _loss(name, trained), zoo.student()
     theta = _parameters(loss, f)
-    value = lambda theta: loss.value_at(*loss.trained.split(theta, f.outer))  # noqa: E731
-    slope = lambda theta: loss.gradient_at(*loss.trained.split(theta, f.outer))  # noqa: E731
+
+    def value(theta):
+        return loss.value_at(*loss.trained.split(theta, f.outer))
+
+    def slope(theta):
+        return loss.gradient_at(*loss.trained.split(theta, f.outer))
+
     np.testing.assert_allclose(loss(f), value(theta), rtol=1e-15)
     gradient = loss.gradient(f)
     assert gradient.shape == theta.shape
@@ -73,7 +80,10 @@ def test_gradient_and_hessian_are_the_derivatives_of_the_loss(name, trained):
 @jax.jit
 def _at_points(w, a, teacher, x):
     """Half the squared error at every point, and its derivatives in w and a by autodiff."""
-    at_a_point = lambda w, a, x: (jax.nn.relu(w @ x) @ a - teacher(x)) ** 2 / 2  # noqa: E731
+
+    def at_a_point(w, a, x):
+        return (jax.nn.relu(w @ x) @ a - teacher(x)) ** 2 / 2
+
     return jax.vmap(jax.value_and_grad(at_a_point, (0, 1)), (None, None, 0))(w, a, x)
 
 

@@ -71,11 +71,15 @@ def by_differences(u, v):
             return (value(moved(x, i, step)) - value(moved(x, i, -step))) / (2 * step)
 
         def pure(i, j):
-            inner = lambda x: along(j, x, step_u, lambda y: overlap(y, v))  # noqa: E731
+            def inner(x):
+                return along(j, x, step_u, lambda y: overlap(y, v))
+
             return along(i, u, step_u, inner)
 
         def mixed(i, j):
-            inner = lambda x: along(j, v, step_v, lambda y: overlap(x, y))  # noqa: E731
+            def inner(x):
+                return along(j, v, step_v, lambda y: overlap(x, y))
+
             return along(i, u, step_u, inner)
 
         first = [along(i, u, step_u, lambda x: overlap(x, v)) for i in d]

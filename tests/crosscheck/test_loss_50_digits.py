@@ -62,7 +62,10 @@ def test_loss_gradient_and_hessian_agree_with_differences(case):
         for v, b in zip(teacher.inner, teacher.outer, strict=True)
     ]
     with mp.workdps(100):
-        value = lambda theta: _loss(theta, fixed, columns)  # noqa: E731
+
+        def value(theta):
+            return _loss(theta, fixed, columns)
+
         exact = value(theta)
         first, second = _differences(value, theta)
         # Where neurons are parallel the differences err by their step, in units of 1.

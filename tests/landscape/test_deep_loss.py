@@ -48,7 +48,10 @@ def test_the_hessian_its_products_and_batches():
     theta = np.concatenate([np.ravel(w) for w in f.layers])
     moves = 1e-5 * np.eye(18)
     hessian = np.asarray(loss.hessian(f))
-    rise = lambda t: np.asarray(loss.gradient_at(jnp.asarray(t[None]), jnp.zeros(1)))[0]  # noqa: E731
+
+    def rise(t):
+        return np.asarray(loss.gradient_at(jnp.asarray(t[None]), jnp.zeros(1)))[0]
+
     rows = np.array([(rise(theta + h) - rise(theta - h)) / 2e-5 for h in moves])
     np.testing.assert_allclose(hessian, rows, atol=1e-9)
     v = np.random.default_rng(2).normal(size=18)

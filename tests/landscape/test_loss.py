@@ -227,7 +227,10 @@ def _textbook(u, v):
 def _derivative(f, order):
     """The derivative of that order of a function of one number, at 0."""
     for _ in range(order):
-        f = lambda t, f=f: jax.jvp(f, (t,), (1.0,))[1]  # noqa: E731
+
+        def f(t, f=f):
+            return jax.jvp(f, (t,), (1.0,))[1]
+
     return f(0.0)
 
 

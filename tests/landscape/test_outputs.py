@@ -44,8 +44,13 @@ def test_value_and_derivatives_with_rows_as_heads(name):
     assert float(loss(f)) == pytest.approx(np.trace(c.T @ gram @ c) / 2, rel=1e-13)
 
     theta = np.asarray(loss.trained.join(f.inner, f.outer))
-    value = lambda t: loss.value_at(*loss.trained.split(jnp.asarray(t), f.outer))  # noqa: E731
-    slope = lambda t: loss.gradient_at(*loss.trained.split(jnp.asarray(t), f.outer))  # noqa: E731
+
+    def value(t):
+        return loss.value_at(*loss.trained.split(jnp.asarray(t), f.outer))
+
+    def slope(t):
+        return loss.gradient_at(*loss.trained.split(jnp.asarray(t), f.outer))
+
     gradient, hessian = np.asarray(loss.gradient(f)), np.asarray(loss.cell_hessian(f))
     assert gradient.shape == (3, 3 + OUTPUTS)
     np.testing.assert_allclose(_central(value, theta), gradient.ravel(), atol=2e-8)

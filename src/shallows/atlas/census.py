@@ -525,7 +525,10 @@ def _ends(loss: SquaredLoss, w, a) -> np.ndarray:
     """The six smallest and the six largest eigenvalues, by Lanczos; no dense Hessian."""
     shape = loss.trained.join(w, a).shape
     size = math.prod(shape)
-    product = lambda x: np.asarray(loss.product_at(w, a, x.reshape(shape))).ravel()  # noqa: E731
+
+    def product(x):
+        return np.asarray(loss.product_at(w, a, x.reshape(shape))).ravel()
+
     operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=product, dtype=float)
     first = np.cos(np.arange(size))  # a fixed start: the same answer every time
     both = scipy.sparse.linalg.eigsh(

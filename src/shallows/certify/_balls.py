@@ -1,9 +1,42 @@
 """What proofs need of ball arithmetic: decimal strings that contain it, and signs of pivots."""
 
+import abc
 import decimal
 from collections.abc import Sequence
+from typing import Any
 
 import flint
+
+
+class Enclosed(abc.ABC):
+    """A number that stands for many, and is compared for all of them at once.
+
+    Two that are equal may be known differently well, so that there is no hash.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abc.abstractmethod
+    def range(self) -> flint.arb:
+        """A ball that contains all that it stands for."""
+
+    @property
+    @abc.abstractmethod
+    def is_zero(self) -> bool:
+        """Whether it is 0, for certain."""
+
+    @abc.abstractmethod
+    def __sub__(self, other: Any) -> Any: ...
+
+    def __gt__(self, other: Any) -> bool:
+        return bool((self - other).range > 0)
+
+    def __lt__(self, other: Any) -> bool:
+        return bool((self - other).range < 0)
+
+    def __eq__(self, other: object) -> bool:
+        return (self - other).is_zero
 
 
 def enclosure(ball: flint.arb, digits: int = 17) -> tuple[str, str]:
@@ -41,10 +74,11 @@ def between(lower: str, upper: str) -> flint.arb:
     return flint.arb(str(low)).union(flint.arb(str(high)))
 
 
-def negative_eigenvalues(matrix: Sequence[Sequence[flint.arb]]) -> int | None:
-    """How many eigenvalues of a symmetric matrix of balls are negative; None if undecided.
+def negative_eigenvalues(matrix: Sequence[Sequence[Any]]) -> int | None:
+    """How many eigenvalues of a symmetric matrix are negative; None if undecided.
 
-    By Sylvester's law of inertia: the signs of the pivots of L D Lᵀ.
+    Of balls, or of other numbers whose comparisons hold for all that they stand for. By Sylvester's
+    law of inertia: the signs of the pivots of L D Lᵀ.
     """
     rest = [list(row) for row in matrix]
     count = 0

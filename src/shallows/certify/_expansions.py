@@ -23,6 +23,7 @@ import flint
 import numpy as np
 from flint import arb, arb_poly, arb_series
 
+from shallows.certify._balls import Enclosed
 from shallows.certify._constants import ONE, PI, ZERO, Constant
 from shallows.symmetry.arithmetic import AbstractArithmetic
 
@@ -44,7 +45,7 @@ class Scale:
         return half + arb(0, half)
 
 
-class Expansion:
+class Expansion(Enclosed):
     """All functions on (0, ε₀] with this head and a tail in these balls.
 
     `head` are the exact coefficients from the power `low` on, the first not 0; `tail` those from
@@ -291,17 +292,6 @@ class Expansion:
     def acos(self) -> "Expansion":
         """The angle in [0, π] with this cosine."""
         return (1 - self * self).sqrt().angle(self)
-
-    def __gt__(self, other: Any) -> bool:
-        return bool((self - other).range > 0)
-
-    def __lt__(self, other: Any) -> bool:
-        return bool((self - other).range < 0)
-
-    def __eq__(self, other: object) -> bool:
-        return (self - other).is_zero
-
-    __hash__ = None  # type: ignore[assignment] # equal functions may be known differently well
 
     def _operand(self, x: Any) -> "Expansion | None":
         return x if isinstance(x, Expansion) else _expansion(x, self.scale)

@@ -11,20 +11,21 @@ but what the polynomial's degree cannot express.
 import contextlib
 import math
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flint
 import numpy as np
 from flint import arb, arb_poly, arb_series
 
+from shallows.certify._balls import Enclosed
 from shallows.symmetry.arithmetic import AbstractArithmetic
 
 _UNIT = arb(0, 1)
 _PIECES = 16
 
 
-class Model:
+class Model(Enclosed):
     """All functions on [−1, 1] between the bounds of a polynomial with balls as coefficients.
 
     **Convention.** Degree and precision are global (`Models.precision`), as in python-flint. A
@@ -174,17 +175,6 @@ class Model:
         """The angle in [0, π] with this cosine."""
         return (1 - self * self).sqrt().angle(self)
 
-    def __gt__(self, other: Any) -> bool:
-        return bool((self - other).range > 0)
-
-    def __lt__(self, other: Any) -> bool:
-        return bool((self - other).range < 0)
-
-    def __eq__(self, other: object) -> bool:
-        return (self - other).is_zero
-
-    __hash__ = None  # type: ignore[assignment] # equal functions may be known differently well
-
 
 _MOST_TERMS = 300
 
@@ -284,25 +274,6 @@ class Models(AbstractArithmetic):
         """See `AbstractArithmetic`; in the middle of the interval, in floats."""
         middle = np.array([[float(x(0)) for x in row] for row in matrix])
         return np.linalg.eigvalsh(middle).tolist()
-
-
-def negative_pivots(matrix: Sequence[Sequence[Any]]) -> int | None:
-    """How many eigenvalues of a symmetric matrix are negative; None if undecided.
-
-    Of models, at all t; or of other numbers whose comparisons hold for all that they stand for.
-    """
-    rest = [list(row) for row in matrix]
-    count = 0
-    for i in range(len(rest)):
-        pivot = rest[i][i]
-        if not (pivot > 0 or pivot < 0):
-            return None
-        count += pivot < 0
-        for row in range(i + 1, len(rest)):
-            factor = rest[row][i] / pivot
-            for column in range(i + 1, len(rest)):
-                rest[row][column] = rest[row][column] - factor * rest[i][column]
-    return count
 
 
 def _each(function, *arrays):

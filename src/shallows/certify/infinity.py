@@ -19,11 +19,10 @@ import numpy as np
 from flint import arb
 
 import shallows
-from shallows.certify._balls import enclosure
+from shallows.certify._balls import enclosure, negative_eigenvalues
 from shallows.certify._coefficients import decimals, exact_coefficients, metric
 from shallows.certify._constants import Constant
 from shallows.certify._expansions import Expansion, Expansions, Scale
-from shallows.certify._models import negative_pivots
 from shallows.certify.certificate import MOST_BITS, digest, opened
 from shallows.certify.interval import Box, IntervalCertificate, Start, certify_interval
 from shallows.certify.verdict import Verdict
@@ -421,7 +420,7 @@ def _smallest(parts: Sequence[Form], upper: str) -> tuple[str, str] | None:
         return None
     for share in (0.9999, 0.98, 0.9, 0.75, 0.5, 0.25, 0.05):
         least = f"{share * middle:.6g}"
-        if all(negative_pivots(_shifted(part, least)) == 0 for part in parts):
+        if all(negative_eigenvalues(_shifted(part, least)) == 0 for part in parts):
             break
     else:
         return None
@@ -462,7 +461,7 @@ def _has_eigenvalue_below(part: Form, bound: str) -> bool:
     for last in range(n):
         order = [*(i for i in range(n) if i != last), last]
         try:
-            count = negative_pivots([[table[i][j] for j in order] for i in order])
+            count = negative_eigenvalues([[table[i][j] for j in order] for i in order])
         except ArithmeticError:
             continue
         if count:

@@ -19,8 +19,8 @@ import numpy as np
 from flint import arb
 
 import shallows
-from shallows.certify._balls import enclosure
-from shallows.certify._models import Model, Models, negative_pivots
+from shallows.certify._balls import enclosure, negative_eigenvalues
+from shallows.certify._models import Model, Models
 from shallows.certify.certificate import MOST_BITS, digest, opened
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Blocks, ReducedLoss, components
@@ -415,7 +415,7 @@ def _smallest(matrices: Sequence[np.ndarray]) -> tuple[str, str] | None:
         return None
     for share in (0.98, 0.9, 0.75, 0.5, 0.25, 0.05):
         low = _rounded(share * middle)
-        if all(negative_pivots(shifted(m, low)) == 0 for m in matrices):
+        if all(negative_eigenvalues(shifted(m, low)) == 0 for m in matrices):
             break
     else:
         return None
@@ -448,7 +448,7 @@ def has_eigenvalue_below(matrix: Any, bound: str) -> bool:
     n = len(table)
     for last in range(n):
         order = [*(i for i in range(n) if i != last), last]
-        count = negative_pivots([[table[i][j] for j in order] for i in order])
+        count = negative_eigenvalues([[table[i][j] for j in order] for i in order])
         if count:
             return True
     return False

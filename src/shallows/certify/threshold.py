@@ -17,7 +17,7 @@ import numpy as np
 from flint import arb
 
 import shallows
-from shallows.certify._balls import between, enclosure
+from shallows.certify._balls import Enclosed, between, enclosure
 from shallows.certify.certificate import MOST_BITS, digest, opened
 from shallows.certify.interval import IntervalCertificate, Start, certify_interval
 from shallows.certify.verdict import Verdict
@@ -26,7 +26,7 @@ from shallows.symmetry import Balls, Blocks, ReducedLoss, Representation, compon
 _BITS = 256
 
 
-class Jet:
+class Jet(Enclosed):
     """A ball, and one for the derivative in k."""
 
     __slots__ = ("slope", "value")
@@ -83,16 +83,10 @@ class Jet:
         turn = (c.value * s.slope - s.value * c.slope) / (c.value**2 + s.value**2)
         return Jet(arb.atan2(s.value, c.value), turn)
 
-    def __gt__(self, other: Any) -> bool:
-        return bool((self - other).value > 0)
-
-    def __lt__(self, other: Any) -> bool:
-        return bool((self - other).value < 0)
-
-    def __eq__(self, other: object) -> bool:
-        return (self - other).is_zero
-
-    __hash__ = None  # type: ignore[assignment] # equal jets may be known differently well
+    @property
+    def range(self) -> arb:
+        """See `Enclosed`: the value."""
+        return self.value
 
 
 def _jet(x: Any) -> Jet:

@@ -21,10 +21,10 @@ from typing import Any
 
 from flint import arb
 
-from shallows.certify._balls import between
+from shallows.certify._balls import between, negative_eigenvalues
 from shallows.certify._constants import Constant
 from shallows.certify._expansions import Expansion, Expansions, Scale
-from shallows.certify._models import Models, negative_pivots
+from shallows.certify._models import Models
 from shallows.certify.infinity import InfinityCertificate, Tail, Weight, infinity_words
 from shallows.certify.interval import Box
 from shallows.certify.verdict import Verdict
@@ -119,7 +119,7 @@ def _check(tail: Tail, end: Box, fixed: Sequence[int], numbers: Expansions) -> N
     for name, fine, patterns in isotypic(space):
         hessian, gram = Loss(fine, point, pi).matrices(patterns)
         require(
-            negative_pivots(_shifted(hessian, gram, least)) == 0,
+            negative_eigenvalues(_shifted(hessian, gram, least)) == 0,
             f"For large sizes an eigenvalue of the {name} component may be below {float(least)}.",
         )
         is_below = is_below or _may_be_negative(_shifted(hessian, gram, most))

@@ -20,8 +20,8 @@ from typing import Any
 
 from flint import arb
 
-from shallows.certify._balls import between
-from shallows.certify._models import Model, Models, negative_pivots
+from shallows.certify._balls import between, negative_eigenvalues
+from shallows.certify._models import Model, Models
 from shallows.certify.interval import Box, IntervalCertificate, interval_words
 from shallows.certify.verdict import Verdict
 from shallows.certify.verify import Check
@@ -132,7 +132,7 @@ def _one_box(box: Box, fixed, numbers: Models, before: _Curve | None) -> _Curve:
     for name, fine, patterns in isotypic(space):
         hessian, gram = Loss(fine, point).matrices(patterns)
         require(
-            negative_pivots(_shifted(hessian, gram, least)) == 0,
+            negative_eigenvalues(_shifted(hessian, gram, least)) == 0,
             f"For {where} an eigenvalue of the {name} component may be below {least}.",
         )
         is_below = is_below or has_negative(_shifted(hessian, gram, most))
@@ -167,7 +167,8 @@ def has_negative(matrix: list[list[Model]]) -> bool:
     n = len(matrix)
     orders = [[*(i for i in range(n) if i != last), last] for last in range(n)]
     return any(
-        bool(negative_pivots([[matrix[i][j] for j in order] for i in order])) for order in orders
+        bool(negative_eigenvalues([[matrix[i][j] for j in order] for i in order]))
+        for order in orders
     )
 
 

@@ -179,7 +179,9 @@ class DeepLoss(eqx.Module):
             miss = forward(layers, self.activation, points) @ self.heads - targets
             return jnp.sum(mass * jnp.sum(miss.reshape(*mass.shape, -1) ** 2, axis=-1))
 
-        add = lambda total, block: (total + part(*block), None)  # noqa: E731
+        def add(total, block):
+            return (total + part(*block), None)
+
         return jax.lax.scan(add, 0.0, (self.law.points, self.law.mass, self.targets))[0] / 2
 
     def _theta(self, student: Deep) -> Float[Array, "1 p"]:

@@ -259,7 +259,10 @@ class SquaredLoss(eqx.Module):
         x: Float[Array, "k p"],
     ) -> Float[Array, "k p"]:
         """The Hessian-vector product, of arrays."""
-        slope = lambda theta: self.gradient_at(*self.trained.split(theta, a))  # noqa: E731
+
+        def slope(theta):
+            return self.gradient_at(*self.trained.split(theta, a))
+
         return jax.jvp(slope, (self.trained.join(w, a),), (x,))[1]
 
     @jax.jit

@@ -57,7 +57,10 @@ class Sample(AbstractLaw):
         """Σ over points of mass · summand(x), block by block."""
         total = jax.eval_shape(summand, self.points[0], self.mass[0])
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), total)
-        add = lambda sums, block: (jax.tree.map(jnp.add, sums, summand(*block)), None)  # noqa: E731
+
+        def add(sums, block):
+            return (jax.tree.map(jnp.add, sums, summand(*block)), None)
+
         return jax.lax.scan(add, zero, (self.points, self.mass))[0]
 
     def check(self, activation):

@@ -70,7 +70,10 @@ class AbstractSmooth(AbstractActivation):
         v = u if v is None else v
         pp, pc, cc, _, _ = self.second(*_moments(u, v))
         on_p, _ = self.first(*_moments(u, v))
-        total = lambda x: (x @ heads)[:, None, None]  # noqa: E731
+
+        def total(x):
+            return (x @ heads)[:, None, None]
+
         side = ((pc * heads) @ v)[:, None, :] * u[:, :, None]
         across = jnp.swapaxes(v * (cc * heads)[..., None], -1, -2) @ v
         flat = 2 * total(on_p) * jnp.eye(u.shape[-1])
@@ -83,7 +86,10 @@ class AbstractSmooth(AbstractActivation):
         _, pc, cc, pq, qc = (x[..., None, None] for x in self.second(*moments))
         _, on_c = self.first(*moments)
         first, second = u[:, None], u[None, :]
-        outer = lambda x, y: x[..., :, None] * y[..., None, :]  # noqa: E731
+
+        def outer(x, y):
+            return x[..., :, None] * y[..., None, :]
+
         return (
             on_c[..., None, None] * jnp.eye(u.shape[-1])
             + 4 * pq * outer(first, second)
@@ -245,7 +251,10 @@ class Polynomial(AbstractSmooth):
                 )
                 for m in range(r, degree + 1, 2)
             ]
-            side = lambda x, f=tuple(factors): jnp.polyval(jnp.asarray(f[::-1]), x)  # noqa: E731
+
+            def side(x, f=tuple(factors)):
+                return jnp.polyval(jnp.asarray(f[::-1]), x)
+
             total = total * c + side(p) * side(q)
         return total
 
@@ -355,7 +364,10 @@ class Analytic(AbstractSmooth):
 def _parity(function) -> int:
     t = jnp.linspace(0.1, 5, 50)
     there, back = function(t), function(-t)
-    is_like = lambda x: bool(jnp.allclose(there, x, rtol=1e-13, atol=0))  # noqa: E731
+
+    def is_like(x):
+        return bool(jnp.allclose(there, x, rtol=1e-13, atol=0))
+
     return int(is_like(back)) - int(is_like(-back))
 
 
@@ -381,7 +393,9 @@ def _along(function, i):
     """The partial derivative of an elementwise function in its argument i."""
 
     def derivative(*x):
-        moved = lambda y: function(*x[:i], y, *x[i + 1 :])  # noqa: E731
+        def moved(y):
+            return function(*x[:i], y, *x[i + 1 :])
+
         return jax.jvp(moved, (x[i],), (jnp.ones_like(x[i]),))[1]
 
     return derivative

@@ -54,8 +54,13 @@ _LONGEST = 60
 
 def step(slope: Slope, at: Place, tolerance: Float[Array, ""]) -> Place:
     """One step, or none if its error is too large; in any case with the next step's size."""
-    by_chebyshev = lambda at: _chebyshev(slope, at, tolerance)  # noqa: E731
-    by_dormand_prince = lambda at: _dormand_prince(slope, at, tolerance)  # noqa: E731
+
+    def by_chebyshev(at):
+        return _chebyshev(slope, at, tolerance)
+
+    def by_dormand_prince(at):
+        return _dormand_prince(slope, at, tolerance)
+
     return jax.lax.cond(at.stiffness > 0, by_chebyshev, by_dormand_prince, at)
 
 

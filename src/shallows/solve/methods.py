@@ -253,7 +253,10 @@ def _flow(loss, state, steps, tolerance):
             return _slope(loss, theta, state.heads)
 
         at = Place(state.theta, state.slope, state.time, state.pace, state.stiffness)
-        move = lambda _, at: step(slope, at, tolerance)  # noqa: E731
+
+        def move(_, at):
+            return step(slope, at, tolerance)
+
         at = jax.lax.fori_loop(0, steps, move, at)
         return State(
             theta=at.theta,

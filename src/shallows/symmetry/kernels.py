@@ -166,7 +166,9 @@ class Smooth(AbstractKernel):
     def curvatures(self, p, o):
         """See `AbstractKernel`."""
         u, v = p.weight * p.u, p.weight * p.v
-        outer = lambda x, y: x[..., :, None] * y[..., None, :]  # noqa: E731
+
+        def outer(x, y):
+            return x[..., :, None] * y[..., None, :]
 
         def second(x, y):
             return [table(np.asarray(z)) for z in self.activation.second(x, y, p.inner)]
