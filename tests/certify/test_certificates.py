@@ -12,7 +12,7 @@ import pytest
 from shallows.atlas.families import member
 from shallows.certify import Certificate, Verdict, certify, verify
 from shallows.certify._balls import between, enclosure, negative_eigenvalues
-from shallows.certify.certificate import digest
+from shallows.certify.document import digest
 from shallows.symmetry import Balls, Blocks, ReducedLoss, Teacher
 
 CASES = [("II", 6), ("II", 10), ("A", 10), ("I", 6), ("flipped:2", 20), ("II", 10**9)]
@@ -237,7 +237,7 @@ def test_malformed_and_enormous_ones_are_refused(certificate):
     for change, text in (
         ({"bits": 10**9}, "`bits` is 1000000000"),
         ({"bits": "many"}, "`bits` is 'many'"),
-        ({"loss": ["0", 1]}, "not a pair of decimal strings"),
+        ({"loss": ["0", 1]}, "no pair of decimal strings"),
         ({"verdict": "MAYBE"}, "MAYBE"),
     ):
         body = {**json.loads(json.dumps(certificate.as_json())), **change}

@@ -13,8 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from shallows.atlas.families import member
 from shallows.atlas.theorems import certified
 from shallows.certify import Certificate, Verdict, verify
-from shallows.certify.certificate import digest, words
+from shallows.certify.certificate import words
 from shallows.certify.distance import distance
+from shallows.certify.document import digest
 from shallows.symmetry import Balls, Blocks
 
 

@@ -310,7 +310,7 @@ def test_forged_numbers_with_the_right_words_are_not_proved(certificate):
 
 
 def test_altered_and_malformed_files_are_refused(certificate):
-    from shallows.certify.certificate import digest
+    from shallows.certify.document import digest
 
     document = json.loads(json.dumps(certificate.as_json()))
     assert PointCertificate.from_json(document) == certificate

@@ -209,7 +209,7 @@ def test_forged_directions_are_not_proved():
     with pytest.raises(ValueError, match="altered after"):
         SplittingCertificate.from_json(other)
     other.pop("digest")
-    other["digest"] = sh.certify.certificate.digest(other)
+    other["digest"] = sh.certify.document.digest(other)
     with pytest.raises(ValueError, match="words do not say"):
         SplittingCertificate.from_json(other)
 

@@ -12,7 +12,7 @@ from flint import arb
 from shallows.atlas.families import member, threshold
 from shallows.atlas.theorems import certified_threshold
 from shallows.certify import ThresholdEnclosure, Verdict, certify_threshold, verify_threshold
-from shallows.certify.certificate import digest
+from shallows.certify.document import digest
 from shallows.certify.threshold import threshold_words
 from shallows.certify.verify_threshold import _Series
 from shallows.symmetry import Representation

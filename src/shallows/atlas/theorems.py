@@ -13,7 +13,7 @@ from shallows.atlas.extra import continuations
 from shallows.atlas.families import Member, member, threshold
 from shallows.atlas.series import at_infinity
 from shallows.certify import Certificate, Check, Verdict, certify, verify
-from shallows.certify.certificate import digest, opened
+from shallows.certify.document import agrees, opened, sealed, well_formed
 from shallows.certify.infinity import InfinityCertificate, certify_infinity
 from shallows.certify.interval import IntervalCertificate, certify_interval
 from shallows.certify.splitting import SplittingCertificate, certify_splitting
@@ -139,7 +139,7 @@ class Theorem:
             "last": self.last,
             "certificates": [c.as_json() for c in self.certificates],
         }
-        return {**body, "digest": digest(body)}
+        return sealed(body)
 
     @classmethod
     def from_json(cls, document: Any) -> "Theorem":
@@ -148,17 +148,14 @@ class Theorem:
         **Raises.** `ValueError`: no theorem, altered, or with words other than its data say.
         """
         body = opened(document, cls.schema)
-        try:
+        with well_formed():
             made = cls(
                 first=int(body["first"]),
                 last=int(body["last"]),
                 certificates=tuple(Certificate.from_json(c) for c in body["certificates"]),
                 version=str(body["version"]),
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The theorem is malformed: {error}. Make it again.") from error
-        if (body["statement"], body["verdict"]) != (made.statement, made.verdict.value):
-            raise ValueError("The theorem's words do not say what its data say. Make it again.")
+        agrees(body, made)
         return made
 
 

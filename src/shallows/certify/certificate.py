@@ -2,11 +2,10 @@
 
 import dataclasses
 import decimal
-import hashlib
-import json
 from typing import Any
 
 import shallows
+from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
 from shallows.certify.verdict import Verdict
 
 SCHEMA = "shallows-certificate/2"
@@ -69,7 +68,7 @@ class Descent:
             entries.append(made)
         if not all(isinstance(n, int) for n in body["fixed"]):
             raise TypeError(f"{body['fixed']!r} are no numbers of places")
-        return cls(tuple(body["fixed"]), tuple(entries), _pair(body["quotient"]))
+        return cls(tuple(body["fixed"]), tuple(entries), pair(body["quotient"]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +91,8 @@ class Distance:
     @classmethod
     def from_json(cls, body: Any) -> "Distance":
         """The distance in a document."""
-        texts = [body[key] for key in ("matched", "rows", "columns")]
-        if not all(isinstance(text, str) for some in texts for text in some):
-            raise TypeError("a number of the distance is no decimal string")
-        return cls(_pair(body["enclosure"]), *(tuple(some) for some in texts))
+        numbers = (texts(body[key]) for key in ("matched", "rows", "columns"))
+        return cls(pair(body["enclosure"]), *numbers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +128,7 @@ class Certificate:
     def as_json(self) -> dict[str, Any]:
         """The document, with a digest of its contents."""
         body = {"schema": SCHEMA, **dataclasses.asdict(self), "verdict": self.verdict.value}
-        return {**body, "digest": digest(body)}
+        return sealed(body)
 
     @classmethod
     def from_json(cls, document: Any) -> "Certificate":
@@ -141,26 +138,26 @@ class Certificate:
         """
         body = opened(document, *_READ)
         descent, distance = body.get("descent"), body.get("distance")
-        try:
+        with well_formed():
             return cls(
                 **{
                     **body,
                     "verdict": Verdict(body["verdict"]),
                     "hypotheses": tuple(body["hypotheses"]),
-                    "bits": _whole("bits", body["bits"], 53, MOST_BITS),
+                    "bits": whole("bits", body["bits"], 53, MOST_BITS),
                     "sizes": tuple(body["sizes"]),
                     "rows": tuple(body["rows"]),
                     "columns": tuple(body["columns"]),
-                    "weights": tuple(_pair(w) for w in body["weights"]),
-                    "loss": _pair(body["loss"]),
-                    "smallest_eigenvalue": _pair(body["smallest_eigenvalue"]),
+                    "weights": tuple(pair(w) for w in body["weights"]),
+                    "loss": pair(body["loss"]),
+                    "smallest_eigenvalue": pair(body["smallest_eigenvalue"]),
                     "eigenvalues": tuple(
                         EigenvalueEnclosure(
                             e["component"],
                             tuple(e["factors"]),
                             e["rank"],
                             e["multiplicity"],
-                            _pair(e["enclosure"]),
+                            pair(e["enclosure"]),
                         )
                         for e in body["eigenvalues"]
                     ),
@@ -168,55 +165,22 @@ class Certificate:
                     "distance": None if distance is None else Distance.from_json(distance),
                 }
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"The certificate is malformed: {error}. Make it again with `certify`."
-            ) from error
 
 
-def opened(document: Any, *schemas: str) -> dict[str, Any]:
-    """What a document holds besides its schema and its digest, if it was not altered.
-
-    **Raises.** `ValueError`: not a certificate, of another schema, or altered.
-    """
-    if not isinstance(document, dict) or "schema" not in document:
-        raise ValueError(
-            "This is not a certificate: it has no `schema`. Give a file that `shallows certify` or "
-            "`shallows theorem` wrote."
+def inertia_words(index: int | None, total: int, smallest: tuple[str, str]) -> str:
+    """What is known of the signs of `total` Hessian eigenvalues, of which `index` are negative."""
+    low, high = smallest
+    if index is None:
+        return f"Its smallest Hessian eigenvalue lies in [{low}, {high}]."
+    if index == 0:
+        return (
+            f"It is a strict local minimum: all {total} Hessian eigenvalues are positive, the "
+            f"smallest in [{low}, {high}]."
         )
-    if document["schema"] not in schemas:
-        raise ValueError(
-            f"The certificate has schema {document['schema']!r}, and this version reads "
-            f"{' and '.join(map(repr, schemas))}. Use the version of shallows that made it, or a "
-            f"newer one."
-        )
-    body = {key: value for key, value in document.items() if key != "digest"}
-    if document.get("digest") != digest(body):
-        raise ValueError(
-            "The certificate was altered after it was made: its digest does not match its "
-            "contents. Make it again."
-        )
-    body.pop("schema")
-    return body
-
-
-def digest(body: dict[str, Any]) -> str:
-    """Identifies the contents of a certificate."""
-    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _pair(value: Any) -> tuple[str, str]:
-    lower, upper = value
-    if not (isinstance(lower, str) and isinstance(upper, str)):
-        raise TypeError(f"{value!r} is not a pair of decimal strings")
-    return lower, upper
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-    if not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"`{name}` is {value!r}, but must be an integer from {least} to {most}.")
-    return value
+    return (
+        f"It is a saddle: {index} of the {total} Hessian eigenvalues are negative, the smallest in "
+        f"[{low}, {high}], and the others are positive."
+    )
 
 
 def words(certificate: Certificate) -> str:
@@ -242,19 +206,7 @@ def words(certificate: Certificate) -> str:
         f"critical point among all students.",
         f"Its loss lies in [{c.loss[0]}, {c.loss[1]}].",
     ]
-    low, high = c.smallest_eigenvalue
-    if c.index is None:
-        said.append(f"Its smallest Hessian eigenvalue lies in [{low}, {high}].")
-    elif c.index == 0:
-        said.append(
-            f"It is a strict local minimum: all {total} Hessian eigenvalues are positive, the "
-            f"smallest in [{low}, {high}]."
-        )
-    else:
-        said.append(
-            f"It is a saddle: {c.index} of the {total} Hessian eigenvalues are negative, the "
-            f"smallest in [{low}, {high}], and the others are positive."
-        )
+    said.append(inertia_words(c.index, total, c.smallest_eigenvalue))
     if c.descent is not None:
         said.append(
             f"In the given direction the second derivative of the loss is negative: its Rayleigh "

@@ -9,7 +9,6 @@ all ε at once. Up to that number the curve is that of an `IntervalCertificate`,
 
 import dataclasses
 import decimal
-import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -23,7 +22,8 @@ from shallows.certify._balls import enclosure, negative_eigenvalues
 from shallows.certify._coefficients import decimals, exact_coefficients, metric
 from shallows.certify._constants import Constant
 from shallows.certify._expansions import Expansion, Expansions, Scale
-from shallows.certify.certificate import MOST_BITS, digest, opened
+from shallows.certify.certificate import MOST_BITS
+from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
 from shallows.certify.interval import Box, IntervalCertificate, Start, certify_interval
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Blocks, ReducedLoss
@@ -145,7 +145,7 @@ class InfinityCertificate:
             "interval": self.interval.as_json(),
             "tail": None if self.tail is None else dataclasses.asdict(self.tail),
         }
-        return {**body, "digest": digest(json.loads(json.dumps(body)))}
+        return sealed(body)
 
     @classmethod
     def from_json(cls, document: Any) -> "InfinityCertificate":
@@ -154,7 +154,7 @@ class InfinityCertificate:
         **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
         """
         body = opened(document, cls.schema)
-        try:
+        with well_formed():
             tail = body["tail"]
             return cls(
                 **{
@@ -166,48 +166,32 @@ class InfinityCertificate:
                     "tail": None if tail is None else _tail_from(tail),
                 }
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The certificate is malformed: {error}. Make it again.") from error
 
 
 def _tail_from(body: dict[str, Any]) -> Tail:
     for name, most in (("bits", MOST_BITS), ("terms", MOST_TERMS), ("exact", body["terms"] - 1)):
-        if not isinstance(body[name], int) or not 1 <= body[name] <= most:
-            raise ValueError(f"`{name}` is {body[name]!r}, but must be from 1 to {most}.")
+        whole(name, body[name], 1, most)
     weights = []
     for w in body["weights"]:
         powers = [w["order"], w["power"], *(p for p, _, _ in w["exact"])]
         if not all(isinstance(p, int) and abs(p) <= MOST_TERMS for p in powers):
             raise TypeError(f"{powers} are no powers of ε")
-        exact = tuple((p, _strings(n), _strings(d)) for p, n, d in w["exact"])
-        (radius,) = _strings([w["radius"]])
-        weights.append(Weight(exact, w["order"], _strings(w["decimals"]), w["power"], radius))
-    (upper,) = _strings([body["upper"]])
-    loss_power = body["loss_power"]
-    if type(loss_power) is not int or loss_power not in (0, 1):
-        raise ValueError(f"`loss_power` is {loss_power!r}, but must be 0 or 1.")
+        exact = tuple((p, texts(n), texts(d)) for p, n, d in w["exact"])
+        (radius,) = texts([w["radius"]])
+        weights.append(Weight(exact, w["order"], texts(w["decimals"]), w["power"], radius))
+    (upper,) = texts([body["upper"]])
+    above, below = body["limit"]
     return Tail(
         upper,
         body["bits"],
         body["exact"],
         body["terms"],
         tuple(weights),
-        loss_power,
-        _pair(body["scaled_loss"]),
-        _pair([_strings(part) for part in body["limit"]], is_text=False),
-        _pair(body["smallest_eigenvalue"]),
+        whole("loss_power", body["loss_power"], 0, 1),
+        pair(body["scaled_loss"]),
+        (texts(above), texts(below)),
+        pair(body["smallest_eigenvalue"]),
     )
-
-
-def _strings(values: Any) -> tuple[str, ...]:
-    if isinstance(values, str) or not all(isinstance(v, str) for v in values):
-        raise TypeError(f"{values!r} is no list of texts")
-    return tuple(values)
-
-
-def _pair(values: Any, is_text: bool = True) -> Any:
-    low, high = _strings(values) if is_text else values
-    return low, high
 
 
 def infinity_words(certificate: InfinityCertificate) -> str:

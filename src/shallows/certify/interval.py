@@ -8,7 +8,6 @@ one critical point within a radius of the predictor, and what its loss and its H
 
 import dataclasses
 import decimal
-import json
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -21,7 +20,8 @@ from flint import arb
 import shallows
 from shallows.certify._balls import enclosure, negative_eigenvalues
 from shallows.certify._models import Model, Models
-from shallows.certify.certificate import MOST_BITS, digest, opened
+from shallows.certify.certificate import MOST_BITS
+from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Blocks, ReducedLoss, components
 from shallows.symmetry.arithmetic import Numbers
@@ -117,7 +117,7 @@ class IntervalCertificate:
     def as_json(self) -> dict[str, Any]:
         """The document, with a digest of its contents."""
         body = {"schema": self.schema, **dataclasses.asdict(self), "verdict": self.verdict.value}
-        return {**body, "digest": digest(json.loads(json.dumps(body)))}
+        return sealed(body)
 
     @classmethod
     def from_json(cls, document: Any) -> "IntervalCertificate":
@@ -126,45 +126,29 @@ class IntervalCertificate:
         **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
         """
         body = opened(document, cls.schema)
-        try:
+        with well_formed():
             for name, most in (("bits", MOST_BITS), ("degree", MOST_DEGREE)):
-                if not isinstance(body[name], int) or not 1 <= body[name] <= most:
-                    raise ValueError(f"`{name}` is {body[name]!r}, but must be from 1 to {most}.")
+                whole(name, body[name], 1, most)
             return cls(
                 **{
                     **body,
                     "verdict": Verdict(body["verdict"]),
                     "hypotheses": tuple(body["hypotheses"]),
                     "fixed": tuple(int(n) for n in body["fixed"]),
-                    "loss": _pair(body["loss"]),
-                    "smallest_eigenvalue": _pair(body["smallest_eigenvalue"]),
+                    "loss": pair(body["loss"]),
+                    "smallest_eigenvalue": pair(body["smallest_eigenvalue"]),
                     "boxes": tuple(
                         Box(
-                            *_pair([b["lower"], b["upper"]]),
-                            tuple(_strings(p) for p in b["predictor"]),
-                            _strings(b["radius"]),
-                            _pair(b["loss"]),
-                            _pair(b["smallest_eigenvalue"]),
+                            *pair([b["lower"], b["upper"]]),
+                            tuple(texts(p) for p in b["predictor"]),
+                            texts(b["radius"]),
+                            pair(b["loss"]),
+                            pair(b["smallest_eigenvalue"]),
                         )
                         for b in body["boxes"]
                     ),
                 }
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The certificate is malformed: {error}. Make it again.") from error
-
-
-def _strings(values: Any) -> tuple[str, ...]:
-    if not all(isinstance(v, str) for v in values):
-        raise TypeError(f"{values!r} is no list of decimal strings")
-    return tuple(values)
-
-
-def _pair(values: Any) -> tuple[str, str]:
-    if len(values) != 2:
-        raise TypeError(f"{values!r} is no pair of decimal strings")
-    low, high = _strings(values)
-    return low, high
 
 
 def interval_words(certificate: IntervalCertificate) -> str:

@@ -21,7 +21,8 @@ from flint import arb, arb_mat
 
 import shallows
 from shallows.certify._balls import between, enclosure
-from shallows.certify.certificate import MOST_BITS, digest, opened
+from shallows.certify.certificate import MOST_BITS, inertia_words
+from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
 from shallows.certify.verdict import Verdict
 from shallows.model import Network
 
@@ -76,7 +77,7 @@ class PointCertificate:
     def as_json(self) -> dict[str, Any]:
         """The document, with a digest of its contents."""
         body = {"schema": self.schema, **dataclasses.asdict(self), "verdict": self.verdict.value}
-        return {**body, "digest": digest(body)}
+        return sealed(body)
 
     @classmethod
     def from_json(cls, document: Any) -> "PointCertificate":
@@ -85,27 +86,25 @@ class PointCertificate:
         **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
         """
         body = opened(document, cls.schema)
-        try:
-            bits, index = body["bits"], body["index"]
-            if not _is_whole(bits) or not 53 <= bits <= MOST_BITS:
-                raise ValueError(f"`bits` is {bits!r}, but must be from 53 to {MOST_BITS}.")
-            if index is not None and not _is_whole(index):
-                raise ValueError(f"`index` is {index!r}, but must be an integer or null.")
+        with well_formed():
+            count = sum(map(len, body["weights"]))
             made = cls(
                 **{
                     **body,
                     "verdict": Verdict(body["verdict"]),
-                    "hypotheses": _texts(body["hypotheses"]),
-                    "outer": _texts(body["outer"]),
-                    "teacher": tuple(_texts(row) for row in body["teacher"]),
-                    "teacher_outer": _texts(body["teacher_outer"]),
-                    "weights": tuple(tuple(map(_pair, row)) for row in body["weights"]),
-                    "loss": _pair(body["loss"]),
-                    "smallest_eigenvalue": _pair(body["smallest_eigenvalue"]),
+                    "bits": whole("bits", body["bits"], 53, MOST_BITS),
+                    "index": None
+                    if body["index"] is None
+                    else whole("index", body["index"], 0, count),
+                    "hypotheses": texts(body["hypotheses"]),
+                    "outer": texts(body["outer"]),
+                    "teacher": tuple(texts(row) for row in body["teacher"]),
+                    "teacher_outer": texts(body["teacher_outer"]),
+                    "weights": tuple(tuple(map(pair, row)) for row in body["weights"]),
+                    "loss": pair(body["loss"]),
+                    "smallest_eigenvalue": pair(body["smallest_eigenvalue"]),
                 }
             )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The certificate is malformed: {error}. Make it again.") from error
         made._check_shapes()
         return made
 
@@ -122,23 +121,6 @@ class PointCertificate:
             )
         if count > MOST_WEIGHTS:
             raise ValueError(f"A certificate has at most {MOST_WEIGHTS} weights, not {count}.")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
-        raise TypeError(f"{values!r:.100} is no list of texts")
-    return tuple(values)
-
-
-def _pair(values: Any) -> Pair:
-    if len(values) != 2:
-        raise TypeError(f"{values!r:.100} is no pair of decimal strings")
-    low, high = _texts(values)
-    return low, high
 
 
 def point_words(certificate: PointCertificate) -> str:
@@ -159,19 +141,7 @@ def point_words(certificate: PointCertificate) -> str:
         f"intervals.",
         f"Its loss lies in [{c.loss[0]}, {c.loss[1]}].",
     ]
-    low, high = c.smallest_eigenvalue
-    if c.index is None:
-        said.append(f"Its smallest Hessian eigenvalue lies in [{low}, {high}].")
-    elif c.index == 0:
-        said.append(
-            f"It is a strict local minimum: all {n * d} Hessian eigenvalues are positive, the "
-            f"smallest in [{low}, {high}]."
-        )
-    else:
-        said.append(
-            f"It is a saddle: {c.index} of the {n * d} Hessian eigenvalues are negative, the "
-            f"smallest in [{low}, {high}], and the others are positive."
-        )
+    said.append(inertia_words(c.index, n * d, c.smallest_eigenvalue))
     # Where each teacher can have a student of its own, with a head of its sign, zero is attained.
     fits = all(
         sum(h * sign > 0 for h in heads) >= sum(h * sign > 0 for h in theirs) for sign in (1, -1)

@@ -31,8 +31,9 @@ import numpy as np
 
 import shallows
 from shallows.certify._balls import between
-from shallows.certify.certificate import Certificate, Descent, digest, opened
+from shallows.certify.certificate import Certificate, Descent
 from shallows.certify.descent import proved
+from shallows.certify.document import agrees, opened, sealed, well_formed
 from shallows.certify.prove import certify
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Balls, Blocks, ReducedLoss
@@ -100,7 +101,7 @@ class SplittingCertificate:
             "core": self.core.as_json(),
             "separations": [dataclasses.asdict(s) for s in self.separations],
         }
-        return {**body, "digest": digest(body)}
+        return sealed(body)
 
     @classmethod
     def from_json(cls, document: Any) -> "SplittingCertificate":
@@ -109,7 +110,7 @@ class SplittingCertificate:
         **Raises.** `ValueError`: of another schema, altered, malformed, or with other words.
         """
         body = opened(document, cls.schema)
-        try:
+        with well_formed():
             made = cls(
                 core=Certificate.from_json(body["core"]),
                 separations=tuple(
@@ -118,14 +119,7 @@ class SplittingCertificate:
                 ),
                 version=str(body["version"]),
             )
-            said = (body["statement"], body["verdict"])
-            told = (made.statement, made.verdict.value)
-        except (KeyError, IndexError, TypeError) as error:
-            raise ValueError(
-                f"The certificate is malformed: {error}. Make it again with `certify`."
-            ) from error
-        if said != told:
-            raise ValueError("The certificate's words do not say what its data say. Make it again.")
+            agrees(body, made)
         return made
 
 

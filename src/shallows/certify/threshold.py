@@ -7,7 +7,6 @@ balls at two sizes. That there is one zero between takes dp/dk > 0 on a whole in
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -18,7 +17,8 @@ from flint import arb
 
 import shallows
 from shallows.certify._balls import Enclosed, between, enclosure
-from shallows.certify.certificate import MOST_BITS, digest, opened
+from shallows.certify.certificate import MOST_BITS
+from shallows.certify.document import opened, pair, sealed, well_formed, whole
 from shallows.certify.interval import IntervalCertificate, Start, certify_interval
 from shallows.certify.verdict import Verdict
 from shallows.symmetry import Balls, Blocks, ReducedLoss, Representation, components
@@ -151,8 +151,7 @@ class ThresholdEnclosure:
             "verdict": self.verdict.value,
             "beyond": None if self.beyond is None else self.beyond.as_json(),
         }
-        body = json.loads(json.dumps(body))
-        return {**body, "digest": digest(body)}
+        return sealed(body)
 
     @classmethod
     def from_json(cls, document: Any) -> "ThresholdEnclosure":
@@ -161,32 +160,22 @@ class ThresholdEnclosure:
         **Raises.** `ValueError`: not a certificate, of another schema, altered, or malformed.
         """
         body = opened(document, cls.schema)
-        try:
-            if not isinstance(body["bits"], int) or not 53 <= body["bits"] <= MOST_BITS:
-                raise ValueError(f"`bits` is {body['bits']!r}, but must be from 53 to {MOST_BITS}.")
+        with well_formed():
+            whole("bits", body["bits"], 53, MOST_BITS)
             made = cls(
                 **{
                     **body,
                     "verdict": Verdict(body["verdict"]),
                     "fixed": tuple(int(n) for n in body["fixed"]),
-                    "monotone": _pair(body["monotone"]),
-                    "weights": tuple(_pair(w) for w in body["weights"]),
+                    "monotone": pair(body["monotone"]),
+                    "weights": tuple(pair(w) for w in body["weights"]),
                     "beyond": None
                     if body["beyond"] is None
                     else IntervalCertificate.from_json(body["beyond"]),
                 }
             )
-            _pair([made.lower, made.upper])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"The certificate is malformed: {error}. Make it again.") from error
+            pair([made.lower, made.upper])
         return made
-
-
-def _pair(values: Any) -> tuple[str, str]:
-    low, high = values
-    if not (isinstance(low, str) and isinstance(high, str)):
-        raise TypeError(f"{values!r} is no pair of decimal strings")
-    return low, high
 
 
 def threshold_words(certificate: ThresholdEnclosure) -> str:

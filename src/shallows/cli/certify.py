@@ -1,5 +1,6 @@
 """Proofs: make a certificate, check one, prove a statement for a whole range of sizes."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Callable
@@ -142,6 +143,51 @@ def _splitting(certificate: "SplittingCertificate") -> dict[str, Any]:
     return kept | {"loss": certificate.core.loss, "core": _short(certificate.core)}
 
 
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """How certificates of one schema are read, checked and told."""
+
+    read: Callable[[Any], Any]
+    check: Callable[..., Any]
+    said: Callable[[Any], dict[str, Any]]
+    parts: Callable[[Any], int] | None = None
+    """How many parts are checked one after another; None for certificates checked at once."""
+
+
+def _kinds() -> dict[str | None, _Kind]:
+    """By schema; None stands for certificates of one point by its symmetry, and for no schema."""
+    from shallows import certify as room
+    from shallows.atlas.theorems import Theorem
+    from shallows.certify.interval import IntervalCertificate
+    from shallows.certify.threshold import ThresholdEnclosure
+    from shallows.certify.verify_interval import verify_interval
+
+    point, splitting = room.PointCertificate, room.SplittingCertificate
+    endless, ends = room.InfinityCertificate, ("statement", "first", "last")
+    return {
+        None: _Kind(room.Certificate.from_json, room.verify, _short),
+        point.schema: _Kind(point.from_json, room.verify_point, short),
+        splitting.schema: _Kind(splitting.from_json, room.verify_splitting, _splitting),
+        ThresholdEnclosure.schema: _Kind(
+            ThresholdEnclosure.from_json,
+            room.verify_threshold,
+            lambda c: {key: getattr(c, key) for key in ("statement", "lower", "upper")},
+        ),
+        endless.schema: _Kind(
+            endless.from_json, room.verify_infinity, _ends, lambda c: len(c.interval.boxes) + 1
+        ),
+        IntervalCertificate.schema: _Kind(
+            IntervalCertificate.from_json, verify_interval, _ends, lambda c: len(c.boxes)
+        ),
+        Theorem.schema: _Kind(
+            Theorem.from_json,
+            Theorem.check,
+            lambda c: {key: getattr(c, key) for key in ends},
+            lambda c: len(c.certificates),
+        ),
+    }
+
+
 @app.command(epilog="Example: `shallows verify II-10.json`")
 def verify(
     file: Annotated[Path, typer.Argument(help="What `certify`, `theorem` or `threshold` wrote.")],
@@ -152,77 +198,21 @@ def verify(
     Exit status 0 if all of it was proved, 1 if not (with the reason), 2 if the file is no
     certificate or was altered.
     """
-    from shallows.atlas.theorems import Theorem
-    from shallows.certify import Certificate, PointCertificate, verify_point
-    from shallows.certify import verify as verified
-    from shallows.certify.infinity import InfinityCertificate
-    from shallows.certify.interval import IntervalCertificate
-    from shallows.certify.splitting import SplittingCertificate
-    from shallows.certify.threshold import ThresholdEnclosure
-    from shallows.certify.verify_infinity import verify_infinity
-    from shallows.certify.verify_interval import verify_interval
-    from shallows.certify.verify_splitting import verify_splitting
-    from shallows.certify.verify_threshold import verify_threshold
-
     document = _read(file)
     schema = document.get("schema") if isinstance(document, dict) else None
-    if schema == PointCertificate.schema:
-        point = PointCertificate.from_json(document)
-        check = verify_point(point)
-        if as_json:
-            print_json(short(point) | {"verdict": check.verdict.value, "reason": check.reason})
-        else:
-            print(f"{check.verdict.value}: {point.statement}")
-    elif schema == InfinityCertificate.schema:
-        endless = InfinityCertificate.from_json(document)
-        with bar("checking", len(endless.interval.boxes) + 1) as step:
-            check = verify_infinity(endless, step)
-        if as_json:
-            print_json({"verdict": check.verdict.value, "reason": check.reason} | _ends(endless))
-        else:
-            print(f"{check.verdict.value}: {endless.statement}")
-    elif schema == IntervalCertificate.schema:
-        interval = IntervalCertificate.from_json(document)
-        with bar("checking", len(interval.boxes)) as step:
-            check = verify_interval(interval, step)
-        if as_json:
-            print_json({"verdict": check.verdict.value, "reason": check.reason} | _ends(interval))
-        else:
-            print(f"{check.verdict.value}: {interval.statement}")
-    elif schema == SplittingCertificate.schema:
-        splitting = SplittingCertificate.from_json(document)
-        check = verify_splitting(splitting)
-        if as_json:
-            changed = {"verdict": check.verdict.value, "reason": check.reason}
-            print_json(_splitting(splitting) | changed)
-        else:
-            print(f"{check.verdict.value}: {splitting.statement}")
-    elif schema == ThresholdEnclosure.schema:
-        found = ThresholdEnclosure.from_json(document)
-        check = verify_threshold(found)
-        if as_json:
-            said = {"statement": found.statement, "lower": found.lower, "upper": found.upper}
-            print_json({"verdict": check.verdict.value, "reason": check.reason, **said})
-        else:
-            print(f"{check.verdict.value}: {found.statement}")
-    elif schema == Theorem.schema:
-        theorem = Theorem.from_json(document)
-        with bar("checking", len(theorem.certificates)) as step:
-            check = theorem.check(step)
-        if as_json:
-            ends = {"first": theorem.first, "last": theorem.last}
-            proved = {"verdict": check.verdict.value, "reason": check.reason}
-            print_json({**proved, "statement": theorem.statement, **ends})
-        else:
-            print(f"{check.verdict.value}: {theorem.statement}")
+    kinds = _kinds()
+    kind = kinds.get(schema, kinds[None])
+    certificate = kind.read(document)
+    if kind.parts is None:
+        check = kind.check(certificate)
     else:
-        certificate = Certificate.from_json(document)
-        check = verified(certificate)
-        if as_json:
-            changed = {"verdict": check.verdict.value, "reason": check.reason}
-            print_json(_short(certificate) | changed)
-        else:
-            print(f"{check.verdict.value}: {certificate.statement}")
+        with bar("checking", kind.parts(certificate)) as step:
+            check = kind.check(certificate, step)
+    if as_json:
+        changed = {"verdict": check.verdict.value, "reason": check.reason}
+        print_json(kind.said(certificate) | changed)
+    else:
+        print(f"{check.verdict.value}: {certificate.statement}")
     if check.verdict.name != "PROVED":
         complain(f"Not proved again: {check.reason}", 1)
 
