@@ -238,11 +238,11 @@ def test_digits_example_writes_what_the_command_line_reads(tmp_path):
     pytest.importorskip("sklearn")
     import numpy as np
 
-    from shallows.cli.census import _law
+    from shallows.cli.problems import law_in
     from shallows.model import Sample
 
     _run(str(ROOT / "examples" / "digits.py"), cwd=tmp_path)
-    law = _law(tmp_path / "digits.npz")
+    law = law_in(tmp_path / "digits.npz")
     assert isinstance(law, Sample)
     assert (law.size, law.inputs) == (1797, 10)
     moment = (

@@ -153,7 +153,7 @@ def test_what_no_memory_holds_is_misuse(tmp_path, words, message):
 
 def test_the_problems_of_a_range_are_made_one_after_the_other(tmp_path):
     with (
-        mock.patch.object(cli.census, "_problem", side_effect=ZeroDivisionError) as made,
+        mock.patch.object(cli.census, "problem", side_effect=ZeroDivisionError) as made,
         pytest.raises(ZeroDivisionError),
     ):
         _run("census", "-k", "6:900", "--out", tmp_path / "o")

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +14,12 @@ import typer
 
 import shallows
 from shallows.cli.door import app, bar, complain, print_json, say, show, sizes_in, write_json
+from shallows.cli.problems import Trained, named_law, problem
 
 if TYPE_CHECKING:
     from shallows.atlas import Census
     from shallows.lab import AbstractPlace, Store
     from shallows.landscape import SquaredLoss
-    from shallows.model import AbstractLaw
     from shallows.solve import AbstractMethod
 
 
@@ -30,13 +29,6 @@ class Optimiser(enum.StrEnum):
     flow = "flow"
     gd = "gd"
     sgd = "sgd"
-
-
-class Trained(enum.StrEnum):
-    """Which parameters are trained."""
-
-    inner = "inner"
-    all = "all"
 
 
 _LARGEST = 10_000  # a teacher of that many neurons fills a gigabyte
@@ -185,7 +177,7 @@ def census(
     if neurons is not None:
         positive_integer("neurons", neurons)
     # One problem at a time is in memory; the first is made before anything is written.
-    loss = _problem(sizes[0], inputs, teacher, law, trained, activation, bias)
+    loss = problem(sizes[0], inputs, teacher, law, trained, activation, bias)
     method = _method(optimiser, step, loss)
     if certify:
         from shallows.atlas.certification import refuse_uncertifiable
@@ -197,7 +189,7 @@ def census(
     found: list[Census] = []
     for size in sizes:
         if found:
-            loss = _problem(size, inputs, teacher, law, trained, activation, bias)
+            loss = problem(size, inputs, teacher, law, trained, activation, bias)
         k = loss.teacher.neurons if neurons is None else neurons
         with _bar(f"k = {k}", starts) as pulse:
             made = shallows.census(
@@ -247,7 +239,7 @@ def _at_depth(
             f"{depth}. Leave both out for one layer."
         )
     refuse_beside_depth(depth, **refused)
-    named = _named_law(law)
+    named = named_law(law)
     if named is None:
         raise ValueError(
             f"With `--depth {depth}` data are drawn from a named law, but `--law` is the file "
@@ -342,143 +334,6 @@ def _publish_many(found: "list[Census]", out: Path, command: str, as_json: bool)
         return
     show(sizes_table(found))
     say(f"report: {page}; figure: {', '.join(str(picture) for picture in pictures)}")
-
-
-def _problem(
-    k: int | None,
-    inputs: int | None,
-    teacher: str,
-    law: str,
-    trained: Trained,
-    activation: str,
-    has_biases: bool,
-) -> "SquaredLoss":
-    from shallows.landscape import AllWeights, InnerWeights, SquaredLoss
-    from shallows.model import Network, orthonormal, with_constant
-    from shallows.model.named import activation as called
-
-    sigma = called(activation)
-    named = _named_law(law)
-    given: AbstractLaw | None = _law(Path(law)) if named is None else None
-    target: Network | None = None
-    if teacher != "orthonormal":
-        arrays = npz_arrays(Path(teacher), "teacher", {"inner"}, {"outer", "bias"})
-        target = Network(arrays["inner"], arrays.get("outer"), arrays.get("bias"), sigma)
-        if target.bias is not None and not has_biases:
-            raise ValueError(
-                f"The teacher in {teacher} has biases, which a student without them cannot learn. "
-                f"Add `--bias`, or leave them out of the file."
-            )
-        if k is not None and k != target.neurons:
-            raise ValueError(
-                f"`-k {k}` contradicts the teacher in {teacher}, which has {target.neurons} "
-                f"neurons. Leave -k out; for a wider student use `--neurons`."
-            )
-    known = given.inputs if given is not None else target.inputs if target is not None else inputs
-    if inputs is not None and inputs != known:
-        raise ValueError(
-            f"`--inputs {inputs}` contradicts the file, which has {known} inputs. Leave it out."
-        )
-    if target is None:
-        size = k if k is not None else known if known is not None else 10
-        d = known if known is not None else size
-        try:
-            target = orthonormal(size, d, sigma)
-        except ValueError as error:
-            raise ValueError(f"{error} For a wider student: `-k {d} --neurons {size}`.") from None
-    options = {Trained.inner: InnerWeights, Trained.all: AllWeights}
-    inputs_law = named(target.inputs) if named is not None else given
-    assert inputs_law is not None  # a name or a file
-    if has_biases:
-        target, inputs_law = target.with_constant(), with_constant(inputs_law)
-    return SquaredLoss(target, inputs_law, options[trained]())
-
-
-def _named_law(text: str) -> "Callable[[int], AbstractLaw] | None":
-    """The law of that name for any number of inputs; None if it is no name, but a file's."""
-    from shallows.model import Gaussian, Rotational, StudentT, noisy_signs
-
-    word, colon, number = text.partition(":")
-    named: dict[str, Callable[[int], AbstractLaw]] = {
-        "gaussian": Gaussian,
-        "sphere": Rotational,
-        "ball": partial(Rotational, filled=True),
-    }
-    if not colon and word in named:
-        return named[word]
-    if word == "student":
-        try:
-            degrees = float(number)
-        except ValueError:
-            raise ValueError(
-                f"The law {text!r} needs its degrees of freedom. Use e.g. `student:5`."
-            ) from None
-        return partial(StudentT, degrees=degrees)
-    if word == "signs":
-        try:
-            noise = float(number)
-        except ValueError:
-            raise ValueError(
-                f"The law {text!r} needs the standard deviation of its noise. Use e.g. `signs:0.5`."
-            ) from None
-        return partial(noisy_signs, noise=noise)
-    if not Path(text).exists():
-        raise ValueError(
-            f"There is no law {text!r}, and no file of that name. The known laws: "
-            f"{', '.join(named)}, student:5, signs:0.5; or an npz file with `inputs`, "
-            f"`covariance` or `covariances`."
-        )
-    return None
-
-
-def _law(path: Path) -> "AbstractLaw":
-    from shallows.model import Gaussian, Mixture, Sample
-
-    kinds = {"inputs", "covariance", "covariances"}
-    arrays = npz_arrays(path, "law", set(), {"weights", *kinds})
-    if len(kinds & set(arrays)) != 1:
-        raise ValueError(
-            f"{path} must hold one of `inputs` (a data set, one row a point), `covariance` and "
-            f"`covariances` (of a mixture), but holds {sorted(arrays)}. Write it with "
-            f"`numpy.savez(path, inputs=X)`."
-        )
-    if "covariances" in arrays:
-        parts = [Gaussian(covariance=c) for c in arrays["covariances"]]
-        return Mixture(parts, arrays.get("weights"))
-    if "covariance" in arrays:
-        if "weights" in arrays:
-            raise ValueError(
-                f"{path} holds `weights`, which belong to the points of a data set, beside "
-                f"`covariance`. Leave them out."
-            )
-        return Gaussian(covariance=arrays["covariance"])
-    return Sample(arrays["inputs"], arrays.get("weights"))
-
-
-def npz_arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
-    """The arrays of an npz file, which must have those needed and may have those allowed."""
-    import numpy as np
-
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise ValueError(
-            f"There is no file {str(path)!r} for the {role}. Check the name."
-        ) from None
-    except Exception as error:  # a damaged archive raises whatever its innermost reader does
-        raise ValueError(
-            f"{str(path)!r} cannot be read as an npz file of numbers ({error}). "
-            f"Write it with `numpy.savez`."
-        ) from None
-    missing, extra = needed - set(arrays), set(arrays) - needed - allowed
-    if missing or extra:
-        raise ValueError(
-            f"{str(path)!r} holds {sorted(arrays)}, but a {role} file needs {sorted(needed)} and "
-            f"may hold {sorted(allowed)}. Rename its arrays."
-        )
-    return arrays
 
 
 def _method(

@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shallows.cli.census import npz_arrays
 from shallows.cli.door import complain, print_json, say, write_json
+from shallows.cli.problems import npz_arrays
 
 if TYPE_CHECKING:
     from shallows.certify import Certificate, PointCertificate

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shallows.cli.census import npz_arrays
 from shallows.cli.door import app, bar, print_json, say, show
+from shallows.cli.problems import npz_arrays
 
 if TYPE_CHECKING:
     from shallows.landscape import SquaredLoss
