@@ -13,7 +13,8 @@ import pytest
 import zoo
 from shallows import census
 from shallows.atlas import Kind, Pulse
-from shallows.atlas.census import VERSION, _Block, _blocks, _spectrum, usual_method
+from shallows.atlas.census import VERSION, Block, blocks, usual_method
+from shallows.atlas.sorting import spectrum_of
 from shallows.lab import NotAStore, Processes, Result, Store, Study, key
 from shallows.landscape import AllWeights, SquaredLoss
 from shallows.model import Gaussian, Network, Rotational, Sample, orthonormal
@@ -125,7 +126,7 @@ def test_curves_lead_from_the_start_to_the_end(reference):
         assert len(curve.time) == len(curve.loss) == len(curve.gradient_norm)
         assert np.all(np.diff(curve.loss) < 1e-14)
         assert curve.loss[-1] == pytest.approx(family.loss, abs=1e-6)
-        inner, outer, _ = _Block(_problem(), DESCENT, K, 1 / np.sqrt(K), SEED).starts(
+        inner, outer, _ = Block(_problem(), DESCENT, K, 1 / np.sqrt(K), SEED).starts(
             family.first_start, 1
         )
         start = Network(inner[0], outer[0])
@@ -141,7 +142,7 @@ def test_the_same_question_has_the_same_answer(reference):
 
 
 def test_starts_are_drawn_from_seed_and_number_alone():
-    block = _Block(_problem(), DESCENT, K, 0.5, 3)
+    block = Block(_problem(), DESCENT, K, 0.5, 3)
     inner, outer, keys = block.starts(0, 50)
     alone, _, key = block.starts(17, 1)
     assert np.array_equal(alone[0], inner[17])
@@ -266,21 +267,21 @@ def test_a_census_keeps_few_records():
     study = Study("census", VERSION, lambda _: Result({}))
     question = {"seed": 0}
 
-    def blocks(number, known=()):
-        cases = _blocks(study, question, number, 100, known)
+    def cut(number, known=()):
+        cases = blocks(study, question, number, 100, known)
         return [(case.data["first"], case.data["count"]) for case in cases], {
             key(study, case) for case in cases
         }
 
-    assert blocks(250)[0] == [(0, 100), (100, 100), (200, 50)]
-    assert len(blocks(10_000)[0]) == 100
-    known = blocks(60)[1]
-    assert blocks(60, known)[0] == [(0, 60)]
-    assert blocks(250, known)[0] == [(0, 60), (60, 40), (100, 100), (200, 50)]
-    known |= blocks(170, known)[1]  # the longest piece is taken where there are several
-    assert blocks(250, known)[0] == [(0, 60), (60, 40), (100, 70), (170, 30), (200, 50)]
-    known |= blocks(100)[1]
-    assert blocks(170, known)[0] == [(0, 100), (100, 70)]
+    assert cut(250)[0] == [(0, 100), (100, 100), (200, 50)]
+    assert len(cut(10_000)[0]) == 100
+    known = cut(60)[1]
+    assert cut(60, known)[0] == [(0, 60)]
+    assert cut(250, known)[0] == [(0, 60), (60, 40), (100, 100), (200, 50)]
+    known |= cut(170, known)[1]  # the longest piece is taken where there are several
+    assert cut(250, known)[0] == [(0, 60), (60, 40), (100, 70), (170, 30), (200, 50)]
+    known |= cut(100)[1]
+    assert cut(170, known)[0] == [(0, 100), (100, 70)]
 
 
 def test_another_question_reuses_nothing(tmp_path):
@@ -417,7 +418,7 @@ def test_rotational_laws_have_the_landscape_of_the_gaussian_scaled():
     loss = SquaredLoss(orthonormal(3), law)
     (family,) = census(loss, 7, DESCENT, curves=False).families
     assert (family.name, family.isotropy) == ("global", "ΔS3")
-    spectrum, kind = _spectrum(_problem(3), np.eye(3), np.ones(3))
+    spectrum, kind = spectrum_of(_problem(3), np.eye(3), np.ones(3))
     assert kind is Kind.minimum
     assert family.smallest_eigenvalue == pytest.approx(
         law.constant * spectrum[0].eigenvalue, rel=1e-10
@@ -470,7 +471,7 @@ def test_other_optimisers_find_the_same_families(method, reference):
     ("family", "kind"), [("A", Kind.minimum), ("I", Kind.saddle), ("II", Kind.minimum)]
 )
 def test_kinds_are_read_off_the_smallest_eigenvalue(family, kind):
-    spectrum, found = _spectrum(_problem(), np.asarray(zoo.spurious(family, K).inner), np.ones(K))
+    spectrum, found = spectrum_of(_problem(), np.asarray(zoo.spurious(family, K).inner), np.ones(K))
     assert found is kind
     least = zoo.LEAST_EIGENVALUES[family, K]
     assert spectrum[0].eigenvalue == pytest.approx(least, abs=1e-6)
@@ -479,7 +480,7 @@ def test_kinds_are_read_off_the_smallest_eigenvalue(family, kind):
 
 def test_an_eigenvalue_of_zero_is_degenerate():
     flat = SquaredLoss(orthonormal(3), Gaussian(covariance=zoo.FLAT))
-    spectrum, kind = _spectrum(flat, np.eye(3), np.ones(3))
+    spectrum, kind = spectrum_of(flat, np.eye(3), np.ones(3))
     assert kind is Kind.degenerate
     assert abs(spectrum[0].eigenvalue) < 1e-14
 

@@ -21,9 +21,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from shallows.atlas.census import SAME, _blocks, _Catalogue, _draws, _method_words
+from shallows.atlas.census import blocks, draws
 from shallows.atlas.families import Member, member
+from shallows.atlas.questions import method_words
 from shallows.atlas.shares import clopper_pearson
+from shallows.atlas.sorting import SAME, Sorter
 from shallows.lab import AbstractPlace, Here, Record, Result, Store, Study, provenance, sweep
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, orthonormal
@@ -257,7 +259,7 @@ def basin(
         "name": name,
         "neurons": k,
         "directions": where.name,
-        "optimiser": _method_words(how),
+        "optimiser": method_words(how),
         "seed": int(seed),
     }
     total, done, seconds = each * len(distances), 0, 0.0
@@ -269,7 +271,7 @@ def basin(
         known = set(kept.keys(study))
         for radius in distances:
             tally = _Tally(radius)
-            cases = _blocks(study, {**question, "radius": radius}, each, _BLOCK, known)
+            cases = blocks(study, {**question, "radius": radius}, each, _BLOCK, known)
             for record in sweep(study, cases, kept, on=on or Here()):
                 sorter.add(record, tally)
                 seconds += float(record.values["seconds"])
@@ -361,10 +363,10 @@ class _Sorter:
 
     def __init__(self, origin: Member):
         self.centre = centre(origin)
-        self.catalogue = _Catalogue(_problem(int(origin.neurons)))
+        self.sorter = Sorter(_problem(int(origin.neurons)))
         self.met = 0
         ones = np.ones(len(self.centre))
-        self.catalogue.place(self.centre, ones, origin.value, -1, 0, origin.gradient_norm)
+        self.sorter.place(self.centre, ones, origin.value, -1, 0, origin.gradient_norm)
         self.norm = float(np.linalg.norm(self.centre))
 
     def add(self, record: Record, tally: _Tally) -> None:
@@ -382,7 +384,7 @@ class _Sorter:
             inner = table["inner"][row].reshape(k, k)
             tally.returned += bool(np.linalg.norm(inner - self.centre) <= SAME * self.norm)
             self.met += 1
-            found = self.catalogue.place(
+            found = self.sorter.place(
                 inner,
                 np.ones(k),
                 float(table["loss"][row]),
@@ -394,7 +396,7 @@ class _Sorter:
 
     def names(self) -> dict[int, str]:
         """What families are called, by the number of the end that met them first."""
-        return {family.first_start: family.name for family in self.catalogue.families(None)}
+        return {family.first_start: family.name for family in self.sorter.families()}
 
 
 def centre(origin: Member) -> Float[np.ndarray, "k k"]:
@@ -408,7 +410,7 @@ def _problem(k: int) -> SquaredLoss:
 
 
 def _normal(seed: int, numbers: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return np.asarray(_draws(jax.random.key(seed), numbers, shape)[0])
+    return np.asarray(draws(jax.random.key(seed), numbers, shape)[0])
 
 
 def _unit(u: np.ndarray) -> np.ndarray:

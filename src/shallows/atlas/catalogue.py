@@ -1,5 +1,6 @@
 """What a census finds: families of critical points, and the catalogue of them."""
 
+import abc
 import dataclasses
 import enum
 from typing import Any
@@ -77,8 +78,16 @@ class Proof:
         }
 
 
+class AbstractFamily(abc.ABC):
+    """A critical point up to relabelling, and how often training found it."""
+
+    @abc.abstractmethod
+    def as_json(self) -> dict[str, Any]:
+        """The entry of the document."""
+
+
 @dataclasses.dataclass(frozen=True)
-class Family:
+class Family(AbstractFamily):
     """A critical point up to relabelling, and how often training found it."""
 
     name: str
@@ -110,19 +119,38 @@ class Family:
     proof: Proof | None = None
     """What was proved of it; None if that was not asked."""
 
+    def as_json(self) -> dict[str, Any]:
+        """The entry of the document."""
+        return {
+            "name": self.name,
+            "isotropy": self.isotropy,
+            "isotropy_order": self.isotropy_order,
+            "flipped": self.flipped,
+            "count": self.count,
+            "loss": self.loss,
+            "smallest_eigenvalue": self.smallest_eigenvalue,
+            "kind": self.kind.value,
+            "gradient_norm": self.gradient_norm,
+            "spread": self.spread,
+            "first_start": self.first_start,
+            "weights": self.weights.tolist(),
+            "outer": self.outer.tolist(),
+            "spectrum": [dataclasses.asdict(level) for level in self.spectrum],
+            **({} if self.proof is None else self.proof.as_json()),
+        }
+
 
 @dataclasses.dataclass(frozen=True)
-class Census:
-    """The catalogue of critical points that training finds."""
+class Findings:
+    """What training from many starts has found, whatever was trained."""
 
     question: dict[str, Any]
-    """What was asked: neurons (of the student), inputs, teacher, teacher_neurons, law, trained,
-    optimiser (`flow`, `gd`, `sgd`), method (with its parameters), step, init, seed, starts."""
+    """What was asked."""
     starts: int
     settled: int
     seconds: float
     """Computing time of the starts in the catalogue, summed over workers and sessions."""
-    families: tuple[Family, ...]
+    families: tuple[AbstractFamily, ...]
     """Most frequent first."""
     unsettled: dict[str, int]
     """How the starts that did not settle ended: outcome → count."""
@@ -137,25 +165,17 @@ class Census:
             "settled": self.settled,
             "seconds": self.seconds,
             "unsettled": self.unsettled,
-            "families": [
-                {
-                    "name": family.name,
-                    "isotropy": family.isotropy,
-                    "isotropy_order": family.isotropy_order,
-                    "flipped": family.flipped,
-                    "count": family.count,
-                    "loss": family.loss,
-                    "smallest_eigenvalue": family.smallest_eigenvalue,
-                    "kind": family.kind.value,
-                    "gradient_norm": family.gradient_norm,
-                    "spread": family.spread,
-                    "first_start": family.first_start,
-                    "weights": family.weights.tolist(),
-                    "outer": family.outer.tolist(),
-                    "spectrum": [dataclasses.asdict(level) for level in family.spectrum],
-                    **({} if family.proof is None else family.proof.as_json()),
-                }
-                for family in self.families
-            ],
+            "families": [family.as_json() for family in self.families],
             "provenance": self.provenance,
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class Census(Findings):
+    """The catalogue of critical points that training finds.
+
+    `question` has neurons (of the student), inputs, teacher, teacher_neurons, law, trained,
+    optimiser (`flow`, `gd`, `sgd`), method (with its parameters), step, init, seed, starts.
+    """
+
+    families: tuple[Family, ...]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from shallows.atlas.catalogue import Census, Proof
-from shallows.atlas.census import digest
+from shallows.atlas.questions import digest
 from shallows.certify import Certificate, PointCertificate, Verdict, certify, certify_point
 from shallows.certify.point import MOST_WEIGHTS
 from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, sweep

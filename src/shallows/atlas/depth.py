@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from shallows.atlas.catalogue import Kind
+from shallows.atlas.catalogue import AbstractFamily, Findings, Kind
 from shallows.lab import Case, Here, Result, Store, Study, provenance, sweep
 from shallows.landscape.deep import DeepLoss
 from shallows.model.network import positive_integer
@@ -35,7 +35,7 @@ _SAME = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class DeepFamily:
+class DeepFamily(AbstractFamily):
     """A critical point of a deep loss up to relabelling, and how often training found it."""
 
     isotropy: LayeredIsotropy
@@ -74,29 +74,10 @@ class DeepFamily:
 
 
 @dataclasses.dataclass(frozen=True)
-class DeepCensus:
+class DeepCensus(Findings):
     """What training finds in a deep loss."""
 
-    question: dict[str, Any]
-    starts: int
-    settled: int
-    seconds: float
     families: tuple[DeepFamily, ...]
-    """Most frequent first."""
-    unsettled: dict[str, int]
-    provenance: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        """The document of `shallows census --depth L --json`."""
-        return {
-            **self.question,
-            "starts": self.starts,
-            "settled": self.settled,
-            "seconds": self.seconds,
-            "unsettled": self.unsettled,
-            "families": [family.as_json() for family in self.families],
-            "provenance": self.provenance,
-        }
 
 
 def deep_census(

@@ -78,14 +78,7 @@ def measure(case: dict) -> Result:
             "kind": found.kind().value,
             "component": least.representation.value,
             "smallest_eigenvalue": float(least.eigenvalue),
-            "levels": [
-                {
-                    "representation": level.representation.value,
-                    "eigenvalue": float(level.eigenvalue),
-                    "multiplicity": level.multiplicity,
-                }
-                for level in found.spectrum()
-            ],
+            "levels": [level.as_json() for level in found.spectrum()],
             "arcs": [one.as_json() for one in ways],
         },
         provenance={"precision": f"balls of {found.numbers.bits} bits; floats on arcs, k ≤ 100"},

@@ -83,14 +83,7 @@ def measure(case: dict) -> Result:
     return Result(
         {
             "loss": value,
-            "levels": [
-                {
-                    "representation": level.representation.value,
-                    "eigenvalue": float(level.eigenvalue),
-                    "multiplicity": level.multiplicity,
-                }
-                for level in levels
-            ],
+            "levels": [level.as_json() for level in levels],
         },
         provenance={"precision": f"balls of {numbers.bits} bits"},
     )

@@ -14,6 +14,7 @@ import enum
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,14 @@ class Eigenvalue:
     factors: tuple[int, ...]
     eigenvalue: Number
     multiplicity: Number
+
+    def as_json(self) -> dict[str, Any]:
+        """For records, in floats."""
+        return {
+            "representation": self.representation.value,
+            "eigenvalue": float(self.eigenvalue),
+            "multiplicity": self.multiplicity,
+        }
 
 
 def spectrum(
