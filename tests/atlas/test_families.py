@@ -9,16 +9,9 @@ import pytest
 import shallows as sh
 import zoo
 from shallows.atlas import Kind
-from shallows.atlas.families import (
-    Compared,
-    Member,
-    Sheet,
-    Threshold,
-    compared,
-    member,
-    sheets,
-    threshold,
-)
+from shallows.atlas.families import Compared, Member, compared, member
+from shallows.atlas.sheets import Sheet, sheets
+from shallows.atlas.thresholds import Threshold, threshold
 from shallows.solve.branch import EventKind
 from shallows.symmetry import Balls, Blocks, ReducedLoss, Representation, isotropy
 

@@ -15,8 +15,9 @@ from flint import arb
 from tampering import altered
 from typer.testing import CliRunner
 
-from shallows.atlas.families import member, threshold
+from shallows.atlas.families import member
 from shallows.atlas.theorems import certified_threshold, spurious_everywhere
+from shallows.atlas.thresholds import threshold
 from shallows.certify import Verdict
 from shallows.certify._models import Model, Models
 from shallows.certify.document import digest

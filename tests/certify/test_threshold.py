@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from flint import arb
 
-from shallows.atlas.families import member, threshold
+from shallows.atlas.families import member
 from shallows.atlas.theorems import certified_threshold
+from shallows.atlas.thresholds import threshold
 from shallows.certify import ThresholdEnclosure, Verdict, certify_threshold, verify_threshold
 from shallows.certify.document import digest
 from shallows.certify.threshold import threshold_words

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shallows.atlas.catalogue import Kind
-from shallows.atlas.families import Member, member, sheets
+from shallows.atlas.families import Member, member
 from shallows.atlas.naming import ZERO_LOSS, family_name
+from shallows.atlas.sheets import sheets
 from shallows.certify import Verdict, certify
 from shallows.solve.arcs import Arc, ArcOutcome, Departure, Tracing, arc, departures
 from shallows.solve.symmetric import SymmetricPoint

@@ -1,6 +1,6 @@
 r"""Named families as power series in $k^{-1/2}$."""
 
-from shallows.atlas.families import Sheet, sheets
+from shallows.atlas.sheets import Sheet, sheets
 from shallows.solve.series import Family, Series, branch_series
 from shallows.symmetry import Blocks
 from shallows.symmetry.arithmetic import AbstractArithmetic, Number

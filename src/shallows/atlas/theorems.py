@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import shallows
 from shallows.atlas.extra import continuations
-from shallows.atlas.families import Member, member, threshold
+from shallows.atlas.families import Member, member
 from shallows.atlas.series import at_infinity
+from shallows.atlas.thresholds import threshold
 from shallows.certify import Certificate, Check, Verdict, certify, verify
 from shallows.certify.document import agrees, opened, sealed, well_formed
 from shallows.certify.infinity import InfinityCertificate, certify_infinity

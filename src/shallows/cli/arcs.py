@@ -100,7 +100,7 @@ def arcs_document(found: "tuple[NamedArc, ...]") -> dict[str, Any]:
 def _compare(names, sizes: str, parts, radius, out: Path | None, as_json: bool) -> None:
     chosen = chosen_sizes(sizes)
     from shallows.atlas.arcs import arcs_compared
-    from shallows.atlas.families import sheets
+    from shallows.atlas.sheets import sheets
 
     for name in names:
         sheets(name)  # before anything is computed

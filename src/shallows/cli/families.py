@@ -152,7 +152,7 @@ def threshold(
     if until is not None or out is not None:
         option = "--to" if until is not None else "--out"
         raise ValueError(f"`{option}` belongs to a proof. Add `--certify`, or leave it out.")
-    from shallows.atlas.families import threshold
+    from shallows.atlas.thresholds import threshold
 
     found = threshold(name)
     document = {
@@ -208,7 +208,8 @@ def compare(
     A size that a family does not reach is a row that says so.
     """
     chosen = chosen_sizes(sizes)
-    from shallows.atlas.families import compared, sheets
+    from shallows.atlas.families import compared
+    from shallows.atlas.sheets import sheets
 
     for name in names:
         sheets(name)  # before anything is computed

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from shallows.atlas.arcs import ArcsCompared, NamedArc
 from shallows.report import scales
+from shallows.report.axes import LEGEND_BELOW, Plot, frame
 from shallows.report.figures import _STYLE, _figure
 from shallows.report.page import _write
-from shallows.report.plots import _LEGEND_BELOW, Plot, _layout
 from shallows.report.terminal import _table
 from shallows.report.words import significant
 
@@ -258,11 +258,11 @@ def arcs_plot(found: Sequence[NamedArc]) -> Plot:
             }
         )
         seen.add(name)
-    layout = _layout(
+    layout = frame(
         height=520,
         xaxis={"type": "log", "title": {"text": "distance r = |W − c|"}},
         yaxis={"type": "log", "title": {"text": "L − L(c)"}},
-        legend=_LEGEND_BELOW,
+        legend=LEGEND_BELOW,
         showlegend=True,
         margin={"l": 70, "r": 20, "t": 20, "b": 60},
     )
@@ -307,11 +307,11 @@ def comparison_plot(rows: Sequence[ArcsCompared]) -> Plot:
                 }
             )
     (above, _), (below, _) = _PANELS
-    layout = _layout(
+    layout = frame(
         height=640,
         xaxis={"type": "log", "title": {"text": "neurons k"}, "matches": "x2", "anchor": "y"},
         yaxis={"type": "log", "title": {"text": above}, "domain": [0.58, 1]},
-        legend=_LEGEND_BELOW,
+        legend=LEGEND_BELOW,
         showlegend=True,
         margin={"l": 70, "r": 20, "t": 20, "b": 60},
     )

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from shallows.atlas.families import Compared
 from shallows.report import scales
+from shallows.report.axes import LEGEND_BELOW, Plot, frame
 from shallows.report.figures import _STYLE, _figure
 from shallows.report.page import _write
-from shallows.report.plots import _LEGEND_BELOW, Plot, _layout
 from shallows.report.terminal import _table
 from shallows.report.words import significant
 
@@ -159,11 +159,11 @@ def comparison_plot(rows: Sequence[Compared]) -> Plot:
                 }
             )
     title = "smallest Hessian eigenvalue"
-    layout = _layout(
+    layout = frame(
         height=640,
         xaxis={"type": "log", "title": {"text": "neurons k"}, "matches": "x2", "anchor": "y"},
         yaxis={"type": "log", "title": {"text": "loss"}, "domain": [0.58, 1]},
-        legend=_LEGEND_BELOW,
+        legend=LEGEND_BELOW,
         showlegend=True,
         margin={"l": 70, "r": 20, "t": 20, "b": 60},
     )

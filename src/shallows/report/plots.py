@@ -9,15 +9,21 @@ import html
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from shallows.atlas.catalogue import Census, Family, Kind
 from shallows.report import scales, sizes
+from shallows.report.axes import (
+    LEGEND_BELOW,
+    Plot,
+    decades,
+    frame,
+    integers,
+    number,
+    padded,
+    rounded,
+)
 from shallows.report.shares import Share, percent
 from shallows.report.words import plural, scientific, significant
-
-Plot = dict[str, Any]
-"""`{"data": […], "layout": {…}}`, JSON without NaN."""
 
 _BARS = 16
 _POINTS = 400
@@ -42,8 +48,8 @@ def landscape_plot(census: Census) -> Plot:
                 "type": "scatter",
                 "mode": "markers+text",
                 "name": _isotropy(group),
-                "x": [_number(families[i].loss) for i in members],
-                "y": [_number(families[i].smallest_eigenvalue) for i in members],
+                "x": [number(families[i].loss) for i in members],
+                "y": [number(families[i].smallest_eigenvalue) for i in members],
                 "text": [_name(families[i], 14) if i in named else "" for i in members],
                 "textposition": [f"top {named.get(i, 'center')}" for i in members],
                 "textfont": {"size": 12},
@@ -65,17 +71,17 @@ def landscape_plot(census: Census) -> Plot:
         )
     losses = [family.loss for family in families]
     eigenvalues = [0.0, *(family.smallest_eigenvalue for family in families)]
-    layout = _layout(
+    layout = frame(
         height=460,
-        xaxis={"title": {"text": "loss"}, "range": _padded(losses, 0.12), "zeroline": False},
+        xaxis={"title": {"text": "loss"}, "range": padded(losses, 0.12), "zeroline": False},
         yaxis={
             "title": {"text": "smallest Hessian eigenvalue"},
-            "range": _padded(eigenvalues, 0.16),
+            "range": padded(eigenvalues, 0.16),
             "zeroline": True,
             "zerolinecolor": "#222222",
             "zerolinewidth": 1.5,
         },
-        legend={**_LEGEND_BELOW, "itemsizing": "constant", "title": {"text": "isotropy "}},
+        legend={**LEGEND_BELOW, "itemsizing": "constant", "title": {"text": "isotropy "}},
         margin={"l": 70, "r": 24, "t": 24, "b": 60},
         showlegend=True,
     )
@@ -105,7 +111,7 @@ def shares_plot(census: Census) -> Plot:
     trace = {
         "type": "bar",
         "orientation": "h",
-        "x": [_number(fraction) for fraction in fractions],
+        "x": [number(fraction) for fraction in fractions],
         # Positions rather than names: two families may bear names that are cut alike.
         "y": list(range(len(bars))),
         "marker": {"color": [colour for _, _, colour, _ in bars]},
@@ -114,15 +120,15 @@ def shares_plot(census: Census) -> Plot:
         "error_x": {
             "type": "data",
             "symmetric": False,
-            "array": [_number(h - f) for h, f in zip(highs, fractions, strict=True)],
-            "arrayminus": [_number(100 * (s.fraction - s.interval[0])) for s in shares],
+            "array": [number(h - f) for h, f in zip(highs, fractions, strict=True)],
+            "arrayminus": [number(100 * (s.fraction - s.interval[0])) for s in shares],
             "color": "#222222",
             "thickness": 1.5,
             "width": 4,
         },
     }
     reach = max(highs)
-    layout = _layout(
+    layout = frame(
         height=90 + 30 * len(bars),
         # Room on the right for the number that stands behind each interval.
         xaxis={
@@ -171,8 +177,8 @@ def weights_plot(family: Family) -> Plot:
         "dx": 1,
         "y0": 1,
         "dy": 1,
-        "zmin": -_rounded(largest),
-        "zmax": _rounded(largest),
+        "zmin": -rounded(largest),
+        "zmax": rounded(largest),
         "colorscale": [list(stop) for stop in scales.DIVERGING],
         "colorbar": {"thickness": 10, "len": 0.9, "outlinewidth": 0, "tickfont": {"size": 11}},
         "hovertemplate": "neuron %{y}, input %{x}<br>weight %{z:.10g}<extra></extra>",
@@ -182,18 +188,18 @@ def weights_plot(family: Family) -> Plot:
     if max(k, d) <= 12:
         trace["texttemplate"] = "%{z:.2f}"
         trace["textfont"] = {"size": 10}
-    layout = _layout(
+    layout = frame(
         height=int(min(440, 110 + 340 * min(1.0, k / d))),
         xaxis={
             "title": {"text": "input", "standoff": 6},
-            **_integers(d),
+            **integers(d),
             "constrain": "domain",
             "showgrid": False,
             "zeroline": False,
         },
         yaxis={
             "title": {"text": "neuron", "standoff": 6},
-            **_integers(k),
+            **integers(k),
             "autorange": "reversed",
             "scaleanchor": "x",
             "constrain": "domain",
@@ -216,7 +222,7 @@ def spectrum_plot(family: Family) -> Plot:
     x: list[float | None] = []
     y: list[float | None] = []
     for level in levels:
-        x += [_number(level.eigenvalue, 10), _number(level.eigenvalue, 10), None]
+        x += [number(level.eigenvalue, 10), number(level.eigenvalue, 10), None]
         y += [0.5, level.multiplicity, None]
     stems = {
         "type": "scatter",
@@ -229,7 +235,7 @@ def spectrum_plot(family: Family) -> Plot:
     heads = {
         "type": "scatter",
         "mode": "markers",
-        "x": [_number(level.eigenvalue, 10) for level in levels],
+        "x": [number(level.eigenvalue, 10) for level in levels],
         "y": [level.multiplicity for level in levels],
         "marker": {
             "color": [scales.VERMILLION if lv.eigenvalue < 0 else scales.BLUE for lv in levels],
@@ -239,12 +245,12 @@ def spectrum_plot(family: Family) -> Plot:
         "cliponaxis": False,
     }
     top = max((level.multiplicity for level in levels), default=1)
-    layout = _layout(
+    layout = frame(
         height=300,
         xaxis={
             "title": {"text": "Hessian eigenvalue"},
             "type": "log" if is_log else "linear",
-            **(_decades([level.eigenvalue for level in levels]) if is_log else {}),
+            **(decades([level.eigenvalue for level in levels]) if is_log else {}),
             "zeroline": not is_log,
             "zerolinecolor": "#222222",
         },
@@ -282,7 +288,7 @@ def curve_plot(family: Family, *, stepwise: bool) -> Plot:
         ("loss", curve.loss, scales.BLUE, "solid"),
         ("gradient norm", curve.gradient_norm, scales.VERMILLION, "dash"),
     ):
-        true = [_number(values[i], 6) for i in kept]
+        true = [number(values[i], 6) for i in kept]
         drawn = [None if v is None else max(v, scales.FLOOR) for v in true]
         is_clipped |= drawn != true
         traces.append(
@@ -290,7 +296,7 @@ def curve_plot(family: Family, *, stepwise: bool) -> Plot:
                 "type": "scatter",
                 "mode": "lines+markers" if len(kept) < 40 else "lines",
                 "name": label,
-                "x": [_number(curve.time[i], 8) for i in kept],
+                "x": [number(curve.time[i], 8) for i in kept],
                 "y": drawn,
                 "line": {"color": colour, "width": 2, "dash": dash},
                 "marker": {"size": 4},
@@ -309,7 +315,7 @@ def curve_plot(family: Family, *, stepwise: bool) -> Plot:
         "y1": scales.FLOOR,
         "line": {"color": scales.GREY, "width": 1, "dash": "dot"},
     }
-    layout = _layout(
+    layout = frame(
         height=320,
         xaxis={"title": {"text": "step" if stepwise else "time"}, "zeroline": False},
         yaxis={"type": "log", "exponentformat": "power", "nticks": 8},
@@ -341,7 +347,7 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
             "type": "bar",
             "name": band.label,
             "x": places,
-            "y": [_number(100 * share) for share in band.shares],
+            "y": [number(100 * share) for share in band.shares],
             "width": width,
             "marker": {"color": band.colour, "line": {"width": border, "color": "#ffffff"}},
             "customdata": ks,
@@ -368,7 +374,7 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
             "name": label,
             "showlegend": axis == "y3",
             "x": places,
-            "y": [_number(v) for v in values],
+            "y": [number(v) for v in values],
             "yaxis": axis,
             "customdata": ks,
             "line": {"color": colour, "width": 2, "dash": "dash" if i == 2 else "solid"},
@@ -376,11 +382,11 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
             "hovertemplate": f"k = %{{customdata}}<br>{label}: %{{y:.6g}}<extra></extra>",
         }
         if errors is not None:
-            trace["error_y"] = {"type": "data", "array": [_number(e) for e in errors], "width": 3}
+            trace["error_y"] = {"type": "data", "array": [number(e) for e in errors], "width": 3}
         traces.append(trace)
     small: Plot = {"automargin": True, "gridcolor": "#e4e4e4", "rangemode": "tozero"}
     ticks = {} if even and len(ks) > 12 else {"tickvals": places, "ticktext": [str(k) for k in ks]}
-    layout = _layout(
+    layout = frame(
         height=860,
         barmode="stack",
         bargap=0,
@@ -393,43 +399,11 @@ def atlas_plot(censuses: Sequence[Census]) -> Plot:
         yaxis={"title": {"text": "share of starts (%)"}, "domain": [0.5, 1], "range": [0, 100]},
         yaxis2={"title": {"text": "mean flipped"}, "domain": [0.25, 0.45], **small},
         yaxis3={"title": {"text": "loss"}, "domain": [0, 0.2], **small},
-        legend={**_LEGEND_BELOW, "traceorder": "normal"},
+        legend={**LEGEND_BELOW, "traceorder": "normal"},
         showlegend=True,
         margin={"l": 64, "r": 16, "t": 16, "b": 60},
     )
     return {"data": traces, "layout": layout}
-
-
-_LEGEND_BELOW: Plot = {
-    "orientation": "h",
-    "x": 0,
-    "xanchor": "left",
-    "xref": "container",
-    "font": {"size": 12},
-    "y": 0,
-    "yanchor": "bottom",
-    "yref": "container",
-}
-
-
-def _layout(height: int, xaxis: Plot, yaxis: Plot, **rest: Any) -> Plot:
-    axis: Plot = {
-        "automargin": True,
-        "gridcolor": "#e4e4e4",
-        "ticks": "outside",
-        "tickcolor": "#888888",
-    }
-    return {
-        "height": height,
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#1a1a1a"},
-        "paper_bgcolor": "#ffffff",
-        "plot_bgcolor": "#ffffff",
-        "hoverlabel": {"align": "left", "bgcolor": "#ffffff", "font": {"color": "#1a1a1a"}},
-        "showlegend": False,
-        "xaxis": {**axis, **xaxis},
-        "yaxis": {**axis, **yaxis},
-        **rest,
-    }
 
 
 def _drawable(census: Census) -> list[Family]:
@@ -469,41 +443,3 @@ def _hover(family: Family, census: Census) -> str:
         f"gradient norm at most {scientific(family.gradient_norm)}",
     ]
     return "<br>".join(lines)
-
-
-def _integers(count: int) -> Plot:
-    step = next(s for p in range(9) for s in (10**p, 2 * 10**p, 5 * 10**p) if count <= 12 * s)
-    start = 1 if step == 1 else step
-    return {"tick0": start, "dtick": step, "ticks": "", "tickformat": "d"}
-
-
-def _decades(values: Sequence[float | int]) -> Plot:
-    # plotly writes bare 2 and 5 between the decades of a logarithmic axis, read as 2 and 5.
-    first, last = (math.floor(math.log10(bound)) for bound in (min(values), max(values)))
-    steps = (1, 2, 5) if last - first < 3 else (1,)
-    ticks = [_rounded(step * 10.0**p) for p in range(first, last + 2) for step in steps]
-    low, high = math.log10(min(values)), math.log10(max(values))
-    pad = 0.06 * (high - low) or 0.2
-    return {
-        "range": [low - pad, high + pad],
-        "tickvals": ticks,
-        "ticktext": [f"{tick:g}" for tick in ticks],
-    }
-
-
-def _padded(values: Sequence[float | int], share: float) -> list[float]:
-    # A census with one family, or with all losses at 1e-29, still gets a visible axis.
-    low, high = min(values), max(values)
-    pad = share * (high - low) or share * abs(high) or share
-    if high - low < 1e-12 and abs(high) < 1e-12:
-        pad = 1e-3
-    return [low - pad, high + pad]
-
-
-def _number(value: float | int, digits: int = 12) -> float | None:
-    # JSON knows neither NaN nor infinity; plotly leaves a gap at null.
-    return _rounded(value, digits) if math.isfinite(value) else None
-
-
-def _rounded(value: float | int, digits: int = 12) -> float:
-    return float(f"{float(value):.{digits}g}")

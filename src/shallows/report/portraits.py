@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from rich.table import Table
 
 from shallows.report import scales
+from shallows.report.axes import LEGEND_BELOW, Plot, frame
 from shallows.report.figures import _STYLE, _figure
 from shallows.report.page import _write
-from shallows.report.plots import _LEGEND_BELOW, Plot, _layout
 from shallows.report.terminal import _table
 from shallows.report.words import significant
 from shallows.solve.symmetric_flow import Portrait, Stability
@@ -141,7 +141,7 @@ def portrait_plot(portrait: Portrait) -> Plot:
                 }
             )
     x, y = portrait.x, portrait.y
-    layout = _layout(
+    layout = frame(
         height=640,
         xaxis={"title": {"text": "x, on the diagonal"}, "range": [float(x[0]), float(x[-1])]},
         yaxis={
@@ -149,7 +149,7 @@ def portrait_plot(portrait: Portrait) -> Plot:
             "range": [float(y[0]), float(y[-1])],
             "scaleanchor": "x",
         },
-        legend=_LEGEND_BELOW,
+        legend=LEGEND_BELOW,
         showlegend=True,
         margin={"l": 70, "r": 20, "t": 20, "b": 60},
     )
