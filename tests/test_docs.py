@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 SHOWN = [page for page in PAGES if "```python" in page.read_text("utf-8")]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has them
 
 
 def _run(*command, cwd):

@@ -13,7 +13,8 @@ import scipy.optimize
 from shallows import Gaussian, SquaredLoss
 from shallows.atlas.families import member
 from shallows.certify import PointCertificate, Verdict, certify_point, verify_point
-from shallows.certify.point import _eigenvalues, _Loss, point_words
+from shallows.certify._dense import DenseLoss
+from shallows.certify.point import _eigenvalues, point_words
 from shallows.certify.verify_point import _count, _Landscape
 from shallows.model import Network, orthonormal
 
@@ -170,7 +171,7 @@ def test_hessians_in_balls_are_those_of_50_digit_differences_and_a_sign_error_wo
     )
     with flint.ctx.workprec(200):
         rows = [[flint.arb(x) for x in row] for row in w]
-        mine, second = _Loss(heads, v, theirs), _Landscape(certificate)
+        mine, second = DenseLoss(heads, v, theirs), _Landscape(certificate)
         for made, value_made, slope in (
             (mine.hessian(flint.arb_mat(rows)), mine.value(flint.arb_mat(rows)), mine.gradient),
             (second.hessian(rows), second.loss(rows), second.gradient),
@@ -190,7 +191,7 @@ def test_hessians_in_balls_are_those_of_50_digit_differences_and_a_sign_error_wo
 
 def test_a_sign_error_in_the_hessian_of_the_proof_is_caught(monkeypatch, certificate):
     # With the wrong Hessian either nothing is proved, or the second look refuses it.
-    right = _Loss.hessian
+    right = DenseLoss.hessian
 
     def wrong(self, w):
         matrix = right(self, w)
@@ -201,7 +202,7 @@ def test_a_sign_error_in_the_hessian_of_the_proof_is_caught(monkeypatch, certifi
                 rows[i][j], rows[j][i] = -rows[i][j], -rows[j][i]
         return flint.arb_mat(rows)
 
-    monkeypatch.setattr(_Loss, "hessian", wrong)
+    monkeypatch.setattr(DenseLoss, "hessian", wrong)
     found = certify_point(student("II", 6), orthonormal(6))
     assert found.verdict is Verdict.UNDECIDED or verify_point(found).reason
 
@@ -329,7 +330,7 @@ def test_altered_and_malformed_files_are_refused(certificate):
         ({"teacher": []}, "lengths that do not fit"),
         ({"teacher_outer": []}, "lengths that do not fit"),
         ({"loss": ["0"]}, "no pair"),
-        ({"loss": [0, 1]}, "no list of texts"),
+        ({"loss": [0, 1]}, "no pair of decimal strings"),
         ({"weights": 3}, "malformed"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -72,7 +72,7 @@ def test_masked_points_are_refused():
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         with pytest.raises(ValueError, match="`x` must be known everywhere, but has masked"):
-            Network(np.eye(2))(np.ma.masked_equal(np.ones(2), 1))  # type: ignore[arg-type]
+            Network(np.eye(2))(np.ma.masked_equal(np.ones(2), 1))  # type: ignore[arg-type]  # that is the test
     finally:
         jaxtyping.config.update("jaxtyping_disable", False)
 

@@ -16,7 +16,8 @@ from shallows.atlas.series import series
 from shallows.cli.series import series as command
 from shallows.cli.series import series_document
 from shallows.solve.relations import closed_form
-from shallows.symmetry.laurent import Laurent, LostDigitsError, PowerSeries, UnknownTermsError
+from shallows.symmetry.laurent import Laurent, LostDigitsError, UnknownTermsError
+from shallows.symmetry.power_series import PowerSeries
 
 NUMBERS = PowerSeries(200, 12)
 

@@ -98,8 +98,8 @@ def test_relabelled_networks_have_one_representative():
         units = [rng.permutation(4) for _ in range(3)]
         moved = [w[units[l + 1]][:, units[l]] for l, w in enumerate(layers)]
 
-        def canonical(ws):
-            order = layered_order(ws, heads)  # noqa: B023 # called at once
+        def canonical(ws, heads=heads):
+            order = layered_order(ws, heads)
             return [w[order[l + 1]][:, order[l]] for l, w in enumerate(ws)]
 
         for one, two in zip(canonical(layers), canonical(moved), strict=True):

@@ -17,7 +17,8 @@ from shallows.atlas.families import Member, member
 from shallows.atlas.naming import ZERO_LOSS, family_name
 from shallows.atlas.sheets import sheets
 from shallows.certify import Verdict, certify
-from shallows.solve.arcs import Arc, ArcOutcome, Departure, Tracing, arc, departures
+from shallows.solve.arcs import Arc, ArcOutcome, Tracing, arc
+from shallows.solve.departures import Departure, departures
 from shallows.solve.symmetric import SymmetricPoint
 from shallows.symmetry import (
     AbstractArithmetic,

@@ -23,10 +23,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
 
 from shallows.atlas.catalogue import Kind
 from shallows.atlas.families import Member, member
+from shallows.atlas.split_levels import Direction, between, levels, together, with_copies
 from shallows.atlas.wider import Wider, around, floats, small_neurons
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, Network
@@ -36,11 +36,9 @@ from shallows.solve.symmetric import symmetric_point
 from shallows.symmetry import (
     AbstractArithmetic,
     Blocks,
-    Component,
     Eigenvalue,
     Floats,
     ReducedLoss,
-    Representation,
     components,
 )
 
@@ -50,36 +48,6 @@ _NOTHING = 1e-4
 _ZERO = 1e-12
 # Neurons up to which floats, which lose 1e-16 k², are good for a search.
 _FLOATS = 2000
-
-
-@dataclasses.dataclass(frozen=True)
-class Direction:
-    """A unit eigenvector of the full Hessian, in reduced coordinates."""
-
-    eigenvalue: float
-    blocks: Blocks
-    """Blocks of the narrower student on which it is constant."""
-    vector: np.ndarray
-    place: int | float | None
-    """The row of the narrower student that is split, if any; its other parts come last."""
-    parts: int
-    """In how many."""
-    is_between: bool
-    """Whether it moves the parts of the split neuron against one another, and nothing else."""
-
-    def matrix(self) -> Float[np.ndarray, "k d"]:
-        """It as a matrix in the shape of `Continuation.student`; whole sizes only."""
-        found = self.blocks.embed([float(x) for x in self.vector])
-        if self.place is None:
-            return found
-        place = int(self.place)
-        if self.is_between:
-            found[place] /= math.sqrt(2)
-            return np.concatenate(
-                [found, [-found[place]], np.zeros((self.parts - 2, len(found.T)))]
-            )
-        found[place] /= math.sqrt(self.parts)
-        return _with_copies(found, place, self.parts - 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +124,7 @@ class Continuation:
         if self.row is not None:
             place = int(_last(self.loss.blocks, self.row))
             matrix[place] /= self.parts
-            matrix = _with_copies(matrix, place, self.parts - 1)
+            matrix = with_copies(matrix, place, self.parts - 1)
         return Network(matrix)
 
     def descends(self) -> bool:
@@ -341,7 +309,7 @@ def _printed(size) -> str:
 def _continuation(point: Member, extra: int, added: int, row: int | None, loss, x) -> Continuation:
     o, parts = point.numbers, 1 if row is None else extra - added + 1
     if row is None:
-        group, place, found = loss.blocks, None, _levels(components(loss, x, o), o)
+        group, place, found = loss.blocks, None, levels(components(loss, x, o), o)
     else:
         # The neuron by itself: the point stays what it is, and the group moves the others.
         place = _last(loss.blocks, row)
@@ -354,9 +322,9 @@ def _continuation(point: Member, extra: int, added: int, row: int | None, loss, 
         size = [group.sizes[group.columns[group.orbits[i].column]] for i in own]
         neuron = x[coarse][own] * o.sqrt(o.numbers(size))
         whole = components(single, x[coarse], o)
-        found = _levels([_together(part, factor, parts, o) for part in whole], o)
+        found = levels([together(part, factor, parts, o) for part in whole], o)
         for part in whole:
-            found += _between(part, factor, parts, neuron, o)
+            found += between(part, factor, parts, neuron, o)
     found.sort(key=lambda level: float(level.eigenvalue.eigenvalue))
     direction = None
     if float(found[0].eigenvalue.eigenvalue) < -_ZERO:
@@ -380,70 +348,9 @@ def _continuation(point: Member, extra: int, added: int, row: int | None, loss, 
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Level:
-    """An eigenvalue, and where it comes from."""
-
-    eigenvalue: Eigenvalue
-    part: Component
-    is_between: bool
-
-    def direction(self, place, parts: int) -> Direction:
-        """The eigenvector: in floats, which are enough to go down along."""
-        matrix, vectors = (floats(x) for x in (self.part.matrix, self.part.vectors))
-        vector = np.linalg.eigh(matrix)[1][:, 0] @ vectors
-        value = float(self.eigenvalue.eigenvalue)
-        return Direction(value, self.part.blocks, vector, place, parts, self.is_between)
-
-
-def _levels(parts, o: AbstractArithmetic) -> list[_Level]:
-    return [
-        _Level(Eigenvalue(c.representation, c.factors, value, c.dimension), c, False)
-        for c in parts
-        for value in o.eigenvalues(c.matrix)
-    ]
-
-
-def _inside(part: Component, factor: int) -> np.ndarray:
-    """Which vectors of a component move the one neuron that is a factor by itself."""
-    rows = np.array([part.blocks.rows[orbit.row] for orbit in part.blocks.orbits])
-    return np.array([np.all(rows[floats(v) != 0] == factor) for v in part.vectors])
-
-
-def _together(part: Component, factor: int, parts: int, o: AbstractArithmetic) -> Component:
-    """The Hessian where all parts of the neuron move alike, by a unit vector in all."""
-    root = o.sqrt(o.numbers([1, parts]))
-    stretch = root[_inside(part, factor).astype(int)]
-    return dataclasses.replace(part, matrix=part.matrix * stretch[:, None] * stretch)
-
-
-def _between(part: Component, factor: int, parts: int, neuron, o) -> list[_Level]:
-    """The Hessian where the parts move against one another: q H', for each of q − 1 ways."""
-    chosen = np.flatnonzero(_inside(part, factor))
-    if not len(chosen):
-        return []
-    matrix = part.matrix[np.ix_(chosen, chosen)] - o.numbers(np.eye(len(chosen))) / 2
-    is_trivial = part.representation is Representation.trivial
-    if is_trivial:
-        # Along the neuron it is zero by construction: put that eigenvalue above all others.
-        above = 10 * (1 + math.ceil(np.sum(np.abs(floats(matrix)))))
-        matrix = matrix + above * neuron[:, None] * neuron / np.sum(neuron * neuron)
-    part = dataclasses.replace(part, matrix=matrix * parts, vectors=part.vectors[chosen])
-    values = o.eigenvalues(part.matrix)
-    times = part.dimension * (parts - 1)
-    return [
-        _Level(Eigenvalue(part.representation, part.factors, value, times), part, True)
-        for value in (values[:-1] if is_trivial else values)
-    ]
-
-
 def _last(blocks: Blocks, row: int) -> int | float:
     """The place, among all neurons, of a row block's last one."""
     return sum(blocks.sizes[f] for f in blocks.rows[: row + 1]) - 1
-
-
-def _with_copies(matrix: np.ndarray, place: int, copies: int) -> np.ndarray:
-    return np.concatenate([matrix, *[matrix[place : place + 1]] * copies])
 
 
 # New neurons: descent from small ones, Newton's method from anywhere around, all in floats.

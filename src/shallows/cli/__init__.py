@@ -4,7 +4,7 @@ A command parses, asks the library one thing and prints. Numerical imports wait 
 runs, so that `--help` answers at once.
 """
 
-from shallows.cli import (  # noqa: F401  # commands
+from shallows.cli import (  # noqa: F401  # importing registers the commands
     arcs,
     basins,
     census,

@@ -37,7 +37,7 @@ from shallows.lab.table import from_parquet, to_parquet
 try:
     import fcntl
 except ImportError:  # Windows: renames are atomic there too, but two of them are not
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # asked for before it is used
 
 MARKER = "shallows-store.json"
 SCHEMA = 1

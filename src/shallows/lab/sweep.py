@@ -317,4 +317,4 @@ def _terminate_all() -> None:
 # Python waits for pools before it exits. If the program ended with an error whose traceback keeps
 # an iterator, and so its pool, alive, that could be hours. Public `atexit` comes after the waiting;
 # this private one is what concurrent.futures itself uses, and runs what was registered last first.
-threading._register_atexit(_terminate_all)  # type: ignore[attr-defined]
+threading._register_atexit(_terminate_all)  # type: ignore[attr-defined]  # it is private

@@ -230,7 +230,8 @@ class Slice:
     @property
     def ends(self) -> tuple[float, float]:
         """The loss at t = 0 and 1."""
-        return tuple(float(x) for x in self.loss[np.searchsorted(self.t, (0.0, 1.0))])  # type: ignore[return-value]
+        first, last = self.loss[np.searchsorted(self.t, (0.0, 1.0))]
+        return float(first), float(last)
 
     @property
     def barrier(self) -> float:
@@ -404,7 +405,9 @@ def _meeting(
             return None
     if apart > _MEET:
         return None
-    share = loss.activation.share * loss.law.constant  # type: ignore[attr-defined]
+    law, activation = loss.law, loss.activation
+    assert isinstance(law, AbstractEllipsoidal) and isinstance(activation, PiecewiseLinear)
+    share = activation.share * law.constant
     return t, sign, share * 2 * size * length * speed**3 / math.pi
 
 

@@ -61,8 +61,7 @@ def arcs_table(found: Sequence[NamedArc]) -> Table:
         title = f"Tangency arcs out of {origin.name}, k = {origin.neurons:g}: {origin.isotropy}"
     table = _table(title, "* along the smallest eigenvalue")
     for heading in ARC_HEADINGS:
-        justify = "left" if heading in _TEXTS else "right"
-        table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        table.add_column(heading, justify="left" if heading in _TEXTS else "right", no_wrap=True)
     for one in found:
         table.add_row(*map(Text, arc_cells(one)))
     return table

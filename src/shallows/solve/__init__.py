@@ -3,15 +3,7 @@
 This room knows no proof and keeps no records.
 """
 
-from shallows.solve.arcs import (
-    Arc,
-    ArcOutcome,
-    ArcPoint,
-    Departure,
-    Tracing,
-    arc,
-    departures,
-)
+from shallows.solve.arcs import Arc, ArcOutcome, ArcPoint, Tracing, arc
 from shallows.solve.branch import (
     Branch,
     BranchOutcome,
@@ -22,6 +14,7 @@ from shallows.solve.branch import (
     branch,
 )
 from shallows.solve.critical import CriticalPoint, Newton, NewtonOutcome, critical_point
+from shallows.solve.departures import Departure, departures
 from shallows.solve.directions import AbstractDirection, Fraction, Perturbation, Resizing, Width
 from shallows.solve.flow import (
     ZERO,

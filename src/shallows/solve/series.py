@@ -16,7 +16,8 @@ import numpy as np
 from shallows.solve.relations import closed_form
 from shallows.symmetry import Blocks, ReducedLoss, Representation, components
 from shallows.symmetry.arithmetic import AbstractArithmetic, Number
-from shallows.symmetry.laurent import Laurent, LostDigitsError, PowerSeries, UnknownTermsError
+from shallows.symmetry.laurent import Laurent, LostDigitsError, UnknownTermsError
+from shallows.symmetry.power_series import PowerSeries
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,8 +22,9 @@ from shallows.symmetry.canonical import (
     flipped_neurons,
 )
 from shallows.symmetry.isotropy import Isotropy, isotropy
-from shallows.symmetry.laurent import Laurent, LostDigitsError, PowerSeries, UnknownTermsError
+from shallows.symmetry.laurent import Laurent, LostDigitsError, UnknownTermsError
 from shallows.symmetry.layered import LayeredIsotropy, layered_isotropy, layered_order
+from shallows.symmetry.power_series import PowerSeries
 from shallows.symmetry.reduced import ReducedLoss
 from shallows.symmetry.spectrum import (
     Component,

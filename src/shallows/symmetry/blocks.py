@@ -324,8 +324,8 @@ def pair_classes(blocks: Blocks) -> tuple[PairClass, ...]:
 
             def inputs_of(owner_u: bool, owner_v: bool, size: Size, column: int) -> None:
                 u.append(entry(r, column, owner_u))  # noqa: B023 # called in this turn only
-                v.append(entry(s, column, owner_v))  # noqa: B023
-                weights.append(size)  # noqa: B023
+                v.append(entry(s, column, owner_v))  # noqa: B023 # likewise
+                weights.append(size)  # noqa: B023 # likewise
 
             for column, h in enumerate(blocks.columns):
                 own = {f, g} & {h}

@@ -16,9 +16,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flint
-import numpy as np
-
-from shallows.symmetry.arithmetic import AbstractArithmetic
 
 
 class UnknownTermsError(ArithmeticError):
@@ -70,7 +67,7 @@ class Laurent:
     def _set(self, valuation: int, series: flint.arb_series, is_whole: bool) -> None:
         length = series.length()
         zeros = 0
-        while zeros < length and _vanishes(series[zeros]):
+        while zeros < length and vanishes(series[zeros]):
             zeros += 1
         self.order = None if is_whole else valuation + series.prec
         if zeros:
@@ -87,6 +84,11 @@ class Laurent:
     def coefficients(self) -> list[flint.arb]:
         """The known ones, in the order of their powers."""
         return list(self._series)[: self._series.length()]
+
+    @property
+    def known(self) -> int:
+        """How many terms from the first one on are known, or are computed."""
+        return self._series.prec
 
     @property
     def is_zero(self) -> bool:
@@ -123,13 +125,13 @@ class Laurent:
         Leading ones that are 0 to half the digits are left out.
         """
         kept = [c.mid() for c in self.coefficients[: max(order - self.valuation, 0)]]
-        small = _rounding(1 / 2)
+        small = rounding(1 / 2)
         first = next((i for i, c in enumerate(kept) if abs(c) > small), len(kept))
         return Laurent(kept[first:], self.valuation + first)
 
     def blurred(self) -> "Laurent":
         """The same with errors of rounding in its coefficients, so that they may cancel."""
-        error = flint.arb(0, _rounding(4 / 5))
+        error = flint.arb(0, rounding(4 / 5))
         return Laurent([c + error for c in self.coefficients], self.valuation, self.order)
 
     def widened(self, radius: flint.arb, order: int, first: int | None = None) -> "Laurent":
@@ -159,7 +161,7 @@ class Laurent:
         return self.valuation + self._series.length()
 
     def __add__(self, other: Any) -> "Laurent":
-        other = _number(other)
+        other = series_of(other)
         if other is None:
             return NotImplemented
         if other.is_zero:
@@ -186,25 +188,25 @@ class Laurent:
         return self
 
     def __sub__(self, other: Any) -> "Laurent":
-        other = _number(other)
+        other = series_of(other)
         return NotImplemented if other is None else self + (-other)
 
     def __rsub__(self, other: Any) -> "Laurent":
-        other = _number(other)
+        other = series_of(other)
         return NotImplemented if other is None else other + (-self)
 
     def __mul__(self, other: Any) -> "Laurent":
         if isinstance(other, int):
             if other == 0:
-                return _ZERO
+                return ZERO
             if other == 1:
                 return self
-        other = _number(other)
+        other = series_of(other)
         if other is None:
             return NotImplemented
         a, b = self._series, other._series
         if self.is_zero or other.is_zero:
-            return _ZERO
+            return ZERO
         is_whole = self.order is None and other.order is None
         is_whole = is_whole and a.length() + b.length() - 1 <= flint.ctx.cap
         power = self.valuation + other.valuation
@@ -214,23 +216,24 @@ class Laurent:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> "Laurent":
-        other = _number(other)
+        other = series_of(other)
         if other is None:
             return NotImplemented
         if other.is_zero:
             raise ZeroDivisionError("A power series was divided by 0. Handle 0 apart.")
-        other._leading("divided by")
+        other.leading("divided by")
         if self.is_zero:
-            return _ZERO
+            return ZERO
         is_whole = self.order is None and other.order is None and other._series.length() == 1
         quotient = self._series / other._series
         return Laurent._made(self.valuation - other.valuation, quotient, is_whole)
 
     def __rtruediv__(self, other: Any) -> "Laurent":
-        other = _number(other)
+        other = series_of(other)
         return NotImplemented if other is None else other / self
 
-    def _leading(self, verb: str) -> flint.arb:
+    def leading(self, verb: str) -> flint.arb:
+        """The first coefficient; `verb` says what it is needed for, if it is not known."""
         if self.is_unknown:
             raise UnknownTermsError(
                 f"A number that is known to be O(ε^{self.order}), and nothing else, was {verb}. "
@@ -239,31 +242,30 @@ class Laurent:
         return self._series[0]
 
     @property
-    def _sign(self) -> int:
+    def sign(self) -> int:
         """1 or −1 where certain, or 0."""
         if not self._series.length():
             return 0
         return 1 if self._series[0] > 0 else -1
 
     def __gt__(self, other: Any) -> bool:
-        return (self - other)._sign > 0
+        return (self - other).sign > 0
 
     def __lt__(self, other: Any) -> bool:
-        return (self - other)._sign < 0
+        return (self - other).sign < 0
 
     def __ge__(self, other: Any) -> bool:
         rest = self - other
-        return rest._sign > 0 or rest.is_zero
+        return rest.sign > 0 or rest.is_zero
 
     def __le__(self, other: Any) -> bool:
         rest = self - other
-        return rest._sign < 0 or rest.is_zero
+        return rest.sign < 0 or rest.is_zero
 
+    # No hash: equal numbers may be known to different orders.
     def __eq__(self, other: object) -> bool:
-        mine = _number(other)
+        mine = series_of(other)
         return NotImplemented if mine is None else (self - mine).is_zero
-
-    __hash__ = None  # type: ignore[assignment] # equal numbers may be known to different orders
 
     def __repr__(self) -> str:
         terms = [
@@ -285,7 +287,7 @@ class Laurent:
         if self.is_unknown:
             assert self.order is not None
             return Laurent([], order=-(-self.order // 2))
-        if self._sign < 0 or self.valuation % 2:
+        if self.sign < 0 or self.valuation % 2:
             raise ValueError(
                 f"{self!r} has no square root among power series in ε. Roots are taken of "
                 f"positive numbers whose first power is even."
@@ -299,46 +301,48 @@ class Laurent:
             return self
         shift = self.valuation
         assert shift > 0
-        with _terms(flint.ctx.cap + shift):
+        with up_to(flint.ctx.cap + shift):
             terms = [flint.arb(0)] * shift + self.coefficients
             series = flint.arb_series(terms, prec=shift + self._series.prec).atan()
         return Laurent(list(series)[shift:], shift, shift + self._series.prec)
 
 
-def _angle(sine: Laurent, cosine: Laurent) -> Laurent:
+def angle(sine: Laurent, cosine: Laurent) -> Laurent:
     """The angle of (cosine, sine), as in `AbstractArithmetic`."""
     if sine.is_zero:
-        cosine._leading("asked for its sign")
-        return Laurent([flint.arb.pi()]) if cosine < 0 else _ZERO
+        cosine.leading("asked for its sign")
+        return Laurent([flint.arb.pi()]) if cosine < 0 else ZERO
     if cosine.is_zero or sine.valuation < cosine.valuation:
-        sine._leading("asked for its direction")
+        sine.leading("asked for its direction")
         return Laurent([flint.arb.pi() / 2]) - (cosine / sine)._arctangent()
     if sine.valuation > cosine.valuation:
         small = (sine / cosine)._arctangent()
         return small + Laurent([flint.arb.pi()]) if cosine < 0 else small
     # The angle of the leading parts, and the small one between that and the whole.
-    s, c = sine._leading("asked for its direction"), cosine._leading("asked for its direction")
+    s, c = sine.leading("asked for its direction"), cosine.leading("asked for its direction")
     turn = (sine * c - cosine * s) / (cosine * c + sine * s)
     return Laurent([flint.arb.atan2(s, c)]) + turn._arctangent()
 
 
-def _vanishes(x: flint.arb) -> bool:
+def vanishes(x: flint.arb) -> bool:
+    """Whether a coefficient is 0, to half the digits; see `Laurent`."""
     if not x.contains(0):
         return False
-    if x.is_zero() or x.rad() < _rounding(1 / 2):
+    if x.is_zero() or x.rad() < rounding(1 / 2):
         return True
     raise LostDigitsError(
         f"Whether {x} is 0 cannot be told with {flint.ctx.prec} bits. Take more of them."
     )
 
 
-def _number(x: Any) -> Laurent | None:
+def series_of(x: Any) -> Laurent | None:
+    """A number as a series; None for what is none."""
     if isinstance(x, Laurent):
         return x
     if isinstance(x, (flint.arb, flint.fmpq, flint.fmpz)):
         return Laurent([flint.arb(x)])
     if isinstance(x, numbers.Integral):
-        return _ZERO if x == 0 else Laurent([int(x)])
+        return ZERO if x == 0 else Laurent([int(x)])
     if isinstance(x, numbers.Rational):
         return Laurent([flint.arb(int(x.numerator)) / int(x.denominator)])
     if isinstance(x, numbers.Real):
@@ -346,11 +350,12 @@ def _number(x: Any) -> Laurent | None:
     return None
 
 
-_ZERO = Laurent([])
+ZERO = Laurent([])
 
 
 @contextlib.contextmanager
-def _terms(count: int) -> Iterator[None]:
+def up_to(count: int) -> Iterator[None]:
+    """Compute so many terms, for a while."""
     before = flint.ctx.cap
     flint.ctx.cap = count
     try:
@@ -359,251 +364,6 @@ def _terms(count: int) -> Iterator[None]:
         flint.ctx.cap = before
 
 
-class PowerSeries(AbstractArithmetic):
-    """Laurent series in ε with balls of `bits` bits, and so many terms of each number.
-
-    Number of terms and precision are global, so work inside `with numbers.precision():`.
-    """
-
-    def __init__(self, bits: int, terms: int):
-        self.bits = bits
-        self.terms = terms
-
-    @contextlib.contextmanager
-    def precision(self) -> Iterator[None]:
-        """See `AbstractArithmetic`."""
-        with flint.ctx.workprec(self.bits), _terms(self.terms):
-            yield
-
-    @property
-    def pi(self):
-        """See `AbstractArithmetic`."""
-        return Laurent([flint.arb.pi()])
-
-    @property
-    def epsilon(self) -> Laurent:
-        """The variable."""
-        return Laurent([1], 1)
-
-    def numbers(self, values):
-        """See `AbstractArithmetic`."""
-        made = np.empty(np.shape(values), dtype=object)
-        for i, value in np.ndenumerate(np.asarray(values, dtype=object)):
-            made[i] = _number(value)
-        return made
-
-    def sqrt(self, x):
-        """See `AbstractArithmetic`."""
-        return _each(Laurent.sqrt, x)
-
-    def angle(self, sine, cosine):
-        """See `AbstractArithmetic`; analytic also where the sine vanishes like a power of ε."""
-        return _each(_angle, sine, cosine)
-
-    def inverse(self, x):
-        """See `AbstractArithmetic`."""
-        return _each(lambda y: y if y.is_zero else 1 / y, x)
-
-    def solution(self, matrix, vector):
-        """See `AbstractArithmetic`; the balls and orders of this one are bounds."""
-        table = np.concatenate([matrix, np.reshape(vector, (-1, 1))], axis=1)
-        n = len(table)
-        try:
-            for i in range(n):
-                # The entry that starts at the lowest power divides with the least loss.
-                best = min(range(i, n), key=lambda r: _weight(table[r, i]))
-                if table[best, i].is_zero:
-                    return None
-                table[[i, best]] = table[[best, i]]
-                table[i] = table[i] / table[i, i]
-                for r in range(n):
-                    if r != i and not table[r, i].is_zero:
-                        table[r] = table[r] - table[r, i] * table[i]
-        except UnknownTermsError:
-            return None
-        return table[:, n]
-
-    def eigenvalues(self, matrix):
-        r"""See `AbstractArithmetic`; the balls and orders of these are bounds.
-
-        Eigenvalues of a symmetric matrix of real Laurent series are such series themselves
-        (Rellich): ones that start alike are split where they first differ.
-
-        **Raises.** `UnknownTermsError` where the terms do not tell how.
-        """
-        return sorted(_roots(_characteristic(matrix)), key=functools.cmp_to_key(_order))
-
-
-def _order(x: Laurent, y: Laurent) -> int:
-    return (x - y)._sign
-
-
-def _each(function, *arrays):
-    return np.frompyfunc(function, len(arrays), 1)(*arrays)
-
-
-def _weight(x: Laurent) -> float | int:
-    return np.inf if not x._series.length() else x.valuation
-
-
-def _characteristic(matrix: np.ndarray) -> list[Laurent]:
-    """The coefficients of det(λ − matrix), from λ⁰ on, without divisions by series."""
-    n = len(matrix)
-    made = [_ZERO] * n + [Laurent([1])]
-    power = np.full((n, n), _ZERO, dtype=object)
-    # Faddeev & LeVerrier.
-    for j in range(1, n + 1):
-        power = matrix @ power + made[n - j + 1] * _identity(n)
-        made[n - j] = -np.trace(matrix @ power) / j
-    return made
-
-
-def _identity(n: int) -> np.ndarray:
-    made = np.full((n, n), _ZERO, dtype=object)
-    made[np.diag_indices(n)] = Laurent([1])
-    return made
-
-
-# Coefficients from the power 0 on.
-Polynomial = list[Laurent]
-
-
-def _roots(polynomial: Polynomial, above: float | int = -np.inf) -> list[Laurent]:
-    """The roots that start at powers > `above`, all of which are real Laurent series."""
-    found: list[Laurent] = []
-    for power, side in _sides(polynomial):
-        if power <= above:
-            continue
-        for leading, times in _real_roots(side):
-            first = Laurent([leading], power)
-            if times == 1:
-                found.append(_simple_root(polynomial, first))
-            else:
-                found += [first + r for r in _roots(_shifted(polynomial, first), power)]
-    return found
-
-
-def _sides(polynomial: Polynomial) -> Iterator[tuple[int, list[flint.arb]]]:
-    """The sides of Newton's polygon: a power, and the polynomial of roots' leading coefficients."""
-    points = [(i, c) for i, c in enumerate(polynomial) if not c.is_zero]
-    if points[0][0]:
-        raise UnknownTermsError("An eigenvalue vanishes as far as is known. Take more terms.")
-    here = 0
-    while here < len(points) - 1:
-        i, a = points[here]
-        slopes = [(a.valuation - b.valuation) / (j - i) for j, b in points[here + 1 :]]
-        steepest = max(slopes)
-        if steepest % 1:
-            raise ValueError(
-                f"Eigenvalues start at the power {steepest}, so that the matrix is not symmetric. "
-                f"Check it."
-            )
-        last = here + 1 + max(x for x, s in enumerate(slopes) if s == steepest)
-        side = [flint.arb(0)] * (points[last][0] - i + 1)
-        for j, c in points[here : last + 1]:
-            if a.valuation - c.valuation == steepest * (j - i):
-                side[j - i] = c._leading("needed to tell eigenvalues apart")
-        yield int(steepest), side
-        here = last
-
-
-def _real_roots(coefficients: list[flint.arb]) -> list[tuple[flint.arb, int]]:
-    """Roots of a polynomial all of whose roots are real, with multiplicities."""
-    near = np.sort(np.roots([float(c) for c in reversed(coefficients)]).real)
-    # In floats a root of multiplicity m scatters by the m-th root of rounding. Roots taken for one
-    # are one only if derivatives vanish there too, to half the digits.
-    for tolerance in (1e-3, 1e-5, 1e-7, 1e-9):
-        gaps = np.flatnonzero(np.diff(near) > tolerance * np.max(np.abs(near))) + 1
-        found = [(_real_root(coefficients, g), len(g)) for g in np.split(near, gaps)]
-        if all(root is not None for root, _ in found):
-            return [(root, times) for root, times in found if root is not None]
-    raise LostDigitsError(
-        "Leading coefficients of eigenvalues are too close to tell them apart. Take more bits."
-    )
-
-
-def _real_root(coefficients: list[flint.arb], near: np.ndarray) -> flint.arb | None:
-    """The root that these approximate, if it has their multiplicity."""
-    chain = [flint.arb_poly(coefficients)]
-    for _ in near:
-        chain.append(chain[-1].derivative())
-    # A root of multiplicity m is a simple one of the derivative of order m − 1.
-    value, slope = chain[-2:]
-    x = flint.arb(float(np.mean(near)))
-    for _ in range(flint.ctx.prec.bit_length() + 3):
-        x = (x - value(x) / slope(x)).mid()
-    around = flint.arb(x, 4 * (value(x) / slope(x)).abs_upper())
-    found = x - value(x) / slope(around)
-    is_multiple = all(_vanishes(p(found)) for p in chain[:-2])
-    return found if around.contains(found) and is_multiple else None
-
-
-def _shifted(polynomial: Polynomial, by: Laurent) -> Polynomial:
-    """The polynomial in λ − `by`."""
-    made = list(polynomial)
-    for i in range(len(made) - 1):
-        for j in range(len(made) - 2, i - 1, -1):
-            made[j] = made[j] + by * made[j + 1]
-    return made
-
-
-def _simple_root(polynomial: Polynomial, first: Laurent) -> Laurent:
-    """The root that starts like this and no other does."""
-    slope = [i * c for i, c in enumerate(polynomial)][1:]
-
-    x = first.cut(first.valuation + 1)
-    for _ in range(_MOST_STEPS):
-        change = _at(polynomial, x) / _at(slope, x.blurred())
-        moved = x - change
-        if moved.order is None:  # a root that ends
-            return moved
-        is_done = change.size < _rounding(3 / 5)
-        order = moved.order
-        x = moved.cut(order)
-        if is_done:
-            break
-    around = x.widened(2 * change.size + _rounding(3 / 4), order)
-    found = _improved(polynomial, x, _at(slope, around))
-    if not around.contains(found):
-        raise LostDigitsError(
-            f"Newton's method did not enclose an eigenvalue near {first!r}. Take more bits."
-        )
-    return found
-
-
-def _improved(polynomial: Polynomial, x: Laurent, slope: Laurent) -> Laurent:
-    """Newton's step from a Laurent polynomial, with all its errors.
-
-    What rounding leaves of the value at x is no number that vanishes, and must not be dropped.
-    """
-    known = [(i, c) for i, c in enumerate(polynomial) if not c.is_zero]
-    first = min(c.valuation + i * x.valuation for i, c in known)
-    order = min(c.order + i * x.valuation for i, c in known if c.order is not None)
-    value, power, t = flint.arb_poly(), flint.arb_poly([1]), flint.arb_poly(x.coefficients)
-    for i, c in enumerate(polynomial):
-        if not c.is_zero:
-            shift = c.valuation + i * x.valuation - first
-            value += (flint.arb_poly(c.coefficients) * power).left_shift(shift)
-        power = power * t
-    with _terms(max(flint.ctx.cap, order - first)):
-        series = flint.arb_series(value.coeffs()[: order - first], prec=order - first)
-        change = series / flint.arb_series(slope.coefficients, prec=slope._series.prec)
-    start, end = first - slope.valuation, first - slope.valuation + change.prec
-    terms = [x.coefficient(p) - change[p - start] for p in range(max(x.valuation, start), end)]
-    ahead = [x.coefficient(p) for p in range(x.valuation, min(start, end))]
-    return Laurent([*ahead, *terms], x.valuation, end)
-
-
-_MOST_STEPS = 40
-
-
-def _rounding(share: float) -> flint.arb:
+def rounding(share: float) -> flint.arb:
     """What is small for so large a share of the digits."""
     return flint.arb(2) ** -int(share * flint.ctx.prec)
-
-
-def _at(polynomial: Polynomial, x: Laurent) -> Laurent:
-    total = _ZERO
-    for c in reversed(polynomial):
-        total = total * x + c
-    return total
