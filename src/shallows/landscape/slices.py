@@ -406,7 +406,8 @@ def _meeting(
     if apart > _MEET:
         return None
     law, activation = loss.law, loss.activation
-    assert isinstance(law, AbstractEllipsoidal) and isinstance(activation, PiecewiseLinear)
+    assert isinstance(law, AbstractEllipsoidal)  # as `kinks` has seen
+    assert isinstance(activation, PiecewiseLinear)
     share = activation.share * law.constant
     return t, sign, share * 2 * size * length * speed**3 / math.pi
 
