@@ -13,11 +13,12 @@ import enum
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import scipy.integrate
 import scipy.optimize
 from jaxtyping import Float
 
 from shallows.solve.critical import NewtonOutcome
+from shallows.solve.evolution import Ending as RunEnding
+from shallows.solve.evolution import Event, Explicit, evolution
 from shallows.solve.symmetric import symmetric_point
 from shallows.symmetry import ReducedLoss
 from shallows.symmetry.arithmetic import Numbers
@@ -116,59 +117,40 @@ def symmetric_trajectory(
             f"Start at a small distance from it, e.g. 1e-3."
         )
     direction = -1.0 if backwards else 1.0
-
-    def slope(_, x):
-        return direction * velocity(loss, x)
-
-    # What is not positive any more ends the run. A neuron that shrinks to zero is passed by steps
-    # longer than it, and then to and fro for ever: the looser the tolerance, the earlier to stop.
+    # A neuron that shrinks to zero is passed by steps longer than it, and then to and fro for
+    # ever: the looser the tolerance, the earlier to stop.
     vanished = max(_VANISHED, 10 * tolerance)
-    events: list[tuple[Ending, Callable[[np.ndarray], float]]] = [
-        (Ending.neuron_vanished, lambda x: _shortest(loss, x) - vanished),
-        (Ending.settled, lambda x: float(np.linalg.norm(velocity(loss, x))) - 1e-9),
-    ]
+    # What is not positive any more ends the run.
+    ends: dict[Ending, Callable[[np.ndarray], float]] = {}
     if near is not None:
         target = np.asarray(near, dtype=float)
-        events.insert(0, (Ending.arrived, lambda x: float(np.linalg.norm(x - target)) - within))
+        ends[Ending.arrived] = lambda x: float(np.linalg.norm(x - target)) - within
+    ends[Ending.neuron_vanished] = lambda x: _shortest(loss, x) - vanished
+    ends[Ending.settled] = lambda x: float(np.linalg.norm(velocity(loss, x))) - 1e-9
     if window is not None:
         low, high = np.array(window).reshape(2, 2).T
-        events.append((Ending.left, lambda x: float(np.min(np.minimum(x - low, high - x)))))
-    solver = scipy.integrate.DOP853(
-        slope, 0.0, first, longest, rtol=tolerance, atol=tolerance / 100
+        ends[Ending.left] = lambda x: float(np.min(np.minimum(x - low, high - x)))
+    for ending, value in ends.items():
+        if value(first) <= 0:
+            return SymmetricTrajectory(np.zeros(1), first[None], ending, lambda t: first)
+    run = evolution(
+        lambda _, x: direction * velocity(loss, x),
+        first,
+        until=longest,
+        method=Explicit(tolerance, _MOST_STEPS),
+        events=[Event(ending.name, _of_state(value)) for ending, value in ends.items()],
     )
-    times, points, pieces, ending = [0.0], [first], [], None
-    for ended, event in events:
-        if ending is None and event(first) <= 0:
-            ending = ended
-    while ending is None:
-        solver.step()
-        if solver.status == "failed" or len(times) > _MOST_STEPS:
-            ending = Ending.out_of_steps
-            break
-        pieces.append(solver.dense_output())
-        times.append(solver.t)
-        points.append(solver.y.copy())
-        for ended, event in events:
-            if event(solver.y) <= 0:
-                ending, between = ended, pieces[-1]
-                last = _root(event, between, times[-2], times[-1])
-                times[-1], points[-1] = last, between(last)
-                break
-        if ending is None and solver.status == "finished":
-            ending = Ending.out_of_time
-    path = scipy.integrate.OdeSolution(times, pieces) if pieces else lambda t: first
-    return SymmetricTrajectory(np.array(times), np.array(points), ending, path)
+    if run.ending is RunEnding.event:
+        ending = Ending[run.occurrences[-1].event.name]
+    elif run.ending is RunEnding.reached_end:
+        ending = Ending.out_of_time
+    else:
+        ending = Ending.out_of_steps
+    return SymmetricTrajectory(run.times, run.states, ending, lambda t: run.at(t).T)
 
 
-def _root(event, between, low: float, high: float) -> float:
-    """When an event that has happened by `high` did so; `high` if it had by `low` as well."""
-
-    def function(time):
-        return event(between(time))
-
-    if function(low) <= 0 or function(high) > 0:
-        return high
-    return float(scipy.optimize.brentq(function, low, high, xtol=1e-14, rtol=1e-14))
+def _of_state(value):
+    return lambda time, state: value(state)
 
 
 class Stability(enum.Enum):
