@@ -149,7 +149,7 @@ def _back(factor, g):
     return scipy.linalg.lapack.dtrtrs(factor, half, lower=1, trans=1)[0].reshape(g.shape)
 
 
-def _generic(size: int) -> Float[np.ndarray, " n"]:
+def generic(size: int) -> Float[np.ndarray, " n"]:
     """A fixed unit vector without symmetry: one in an invariant subspace sees nothing else."""
     x = np.cos(np.arange(size, dtype=float) ** 1.5)
     return x / np.linalg.norm(x)
@@ -187,7 +187,7 @@ def _lanczos_of_products(loss, theta, heads):
 def _lanczos(product, shape, length):
     """The two diagonals of the recurrence, from a fixed generic vector."""
     # Without reorthogonalisation: copies of extreme values do no harm here.
-    first = jnp.asarray(_generic(math.prod(shape))).reshape(shape)
+    first = jnp.asarray(generic(math.prod(shape))).reshape(shape)
 
     def step(carry, _):
         before, now, coupling = carry

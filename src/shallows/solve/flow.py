@@ -156,7 +156,7 @@ def endpoints(
     width = min(lanes, len(theta))
     begun = _begun(loss, how, theta, outer, keys, width)
     stride = _CHUNK.get(how.name, _STRIDE)
-    newton, polisher = newton and loss.is_smooth, Newton()
+    newton = newton and loss.is_smooth
 
     # Near a continuum of zeros descent is only polynomial, and there is nothing more to learn.
     floor = ZERO * teacher_power(loss) if has_continuum(loss, theta.shape[1]) else 0.0
@@ -185,7 +185,7 @@ def endpoints(
             number, end = int(where[lane]), None
             if tried[lane]:
                 hurdle[lane] = size[lane] / 3
-                end = _polished(loss, how, one, number, polisher)
+                end = _polished(loss, how, one, number, tolerance)
             if end is None:
                 chatters = False
                 if not loss.is_smooth:
@@ -264,7 +264,10 @@ def _begun(loss, how, theta, outer, keys, width) -> State:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(theta)], *parts)
 
 
-def _polished(loss, how, one, number, polisher) -> Endpoint | None:
+def _polished(loss, how, one, number, tolerance) -> Endpoint | None:
+    # Newton's own tolerance grows with the weights, the run's does not; rounding sets a floor.
+    scale = max(1.0, float(np.linalg.norm(one.theta)))
+    polisher = Newton(max(1e-15, min(Newton().tolerance, tolerance / scale)))
     theta, outcome, size, _ = polish(loss, one.theta, one.heads, polisher, how, float(one.pace))
     if outcome is not NewtonOutcome.converged or _has_vanished(loss, theta):
         return None
