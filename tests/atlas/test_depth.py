@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from shallows.atlas.depth import deep_census, without_signs
+from shallows.atlas.depth import deep_census
 from shallows.lab import Store
 from shallows.landscape.deep import DeepLoss
-from shallows.model import Erf, Gaussian
+from shallows.model import Erf, Gaussian, Sample
 from shallows.model.deep import Deep, closed_sample, iterated
 from shallows.model.named import activation
 from shallows.solve import GradientDescent, GradientFlow
+from shallows.symmetry.gauge import by_relabelling, without_scales, without_signs
 
 
 def _loss(k, points, sigma):
@@ -43,9 +44,59 @@ def test_signs_that_cannot_matter_are_chosen_alike():
     assert all(np.array_equal(a, b) for a, b in zip(without_signs(odd, 0), odd, strict=True))
 
 
-def test_activations_with_kinks_are_refused():
-    with pytest.raises(ValueError, match="about smooth activations, but this one is relu: on data"):
-        deep_census(_loss(2, 3, activation("relu")), 2)
+def _theta(loss, layers):
+    return loss.trained.join([jnp.asarray(w) for w in layers])
+
+
+def test_scales_and_silent_units_of_a_relu_network_do_not_matter():
+    loss = _loss(3, 4, activation("relu"))
+    rng = np.random.default_rng(1)
+    layers = [rng.normal(size=(3, 3)) for _ in range(2)]
+    layers[0][1], layers[1] = 0.0, np.abs(layers[1])  # one unit is silent
+    made, idle = without_scales(layers, loss)
+    before, after = (
+        np.asarray(loss.student(_theta(loss, w))(loss.law.points)) for w in (layers, made)
+    )
+    np.testing.assert_allclose(after, before, atol=1e-14)
+    into, out = np.linalg.norm(made[0], axis=1), np.linalg.norm(made[1], axis=0)
+    np.testing.assert_allclose(into, out, atol=1e-14)
+    # Two scales, and the six weights of the silent unit; along them the loss stays.
+    assert idle.shape == (18, 8)
+    slope = np.asarray(loss.gradient_at(_theta(loss, made), jnp.zeros(1)))[0]
+    assert np.abs(slope @ idle).max() < 1e-14 < 1e-3 < np.linalg.norm(slope)
+    # The same student, rescaled and relabelled, comes out the same.
+    twin = [np.diag([2.0, 1, 0.3]) @ layers[0], layers[1] @ np.diag([0.5, 1, 1 / 0.3])]
+    np.testing.assert_allclose(without_scales(twin, loss)[0][0], made[0], atol=1e-13)
+    turned = [layers[0][[2, 0, 1]][:, [1, 2, 0]], layers[1][[1, 0, 2]][:, [2, 0, 1]]]
+    np.testing.assert_allclose(
+        by_relabelling(loss, _theta(loss, turned)),
+        by_relabelling(loss, _theta(loss, layers)),
+        atol=1e-13,
+    )
+
+
+def test_data_that_are_not_closed_have_no_relabellings():
+    points = np.random.default_rng(0).normal(size=(6, 3))
+    loss = DeepLoss(iterated(3, 2), Sample(points))
+    assert by_relabelling(loss, _theta(loss, [np.eye(3)] * 2)).shape == (1, 6)
+    closed = _loss(3, 2, activation("relu"))
+    rows = by_relabelling(closed, _theta(closed, [np.eye(3)] * 2))
+    np.testing.assert_allclose(rows, np.broadcast_to(rows[0], (6, 2)), atol=1e-14)
+
+
+def test_relu_networks_are_counted_by_function_and_kinks_are_told():
+    loss = _loss(2, 6, activation("relu"))
+    found = deep_census(loss, 8, GradientDescent(0.2, max_steps=20_000))
+    assert found.settled + sum(found.unsettled.values()) == 8
+    assert found.settled >= 4
+    assert sum(family.is_global for family in found.families) == 1  # one function, many weights
+    for family in found.families:
+        assert family.gradient_norm <= 1e-12
+        assert family.symmetries in (1, 2)
+        student = Deep(family.layers, activation=loss.activation)
+        assert float(loss(student)) == pytest.approx(family.loss, abs=1e-13)
+        if family.is_global:
+            assert family.symmetries == 2
 
 
 def test_a_run_without_steps_to_spare_is_counted_and_not_called_settled():

@@ -93,7 +93,7 @@ def _table(found: "DeepCensus") -> "Table":
     )
     for heading in ("isotropy", "layer by layer"):
         table.add_column(heading, overflow="fold")
-    for heading in ("index", "count", "loss", "smallest\neigenvalue"):
+    for heading in ("index", "symmetries\nof f", "count", "loss", "smallest\neigenvalue"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("kind", no_wrap=True)
     for family in found.families:
@@ -101,6 +101,7 @@ def _table(found: "DeepCensus") -> "Table":
             family.isotropy.name + (" (ambiguous)" if family.isotropy.ambiguous else ""),
             ", ".join(family.each_layer),
             "–" if family.index is None else str(family.index),
+            "–" if family.symmetries is None else str(family.symmetries),
             str(family.count),
             f"{family.loss:.6g}",
             f"{family.smallest_eigenvalue:.4g}",

@@ -165,7 +165,7 @@ def endpoints(
     where = np.arange(width)  # the start that each lane follows; -1 when there is none left
     state = jax.tree.map(lambda leaf: leaf[:width], begun)
     hurdle = np.full(width, _HURDLE)
-    checkpoint = [_NO_CHECKPOINT] * width
+    checkpoint = [NO_CHECKPOINT] * width
     while np.any(where >= 0):
         state = how.advance(loss, state, np.where(where >= 0, stride, 0))
         if watch is not None:
@@ -187,10 +187,10 @@ def endpoints(
                 hurdle[lane] = size[lane] / 3
                 end = _polished(loss, how, one, number, tolerance)
             if end is None:
-                chatters = False
+                idle = False
                 if not loss.is_smooth:
-                    checkpoint[lane], chatters = _chatters(loss, one, size[lane], checkpoint[lane])
-                flags = (vanished[lane], zero[lane], chatters)
+                    checkpoint[lane], idle = chatters(loss, one, size[lane], checkpoint[lane])
+                flags = (vanished[lane], zero[lane], idle)
                 end = _ended(loss, how, one, number, float(size[lane]), tolerance, *flags)
             if end is None:
                 continue
@@ -201,7 +201,7 @@ def endpoints(
                 for old, new in zip(jax.tree.leaves(now), jax.tree.leaves(fresh), strict=True):
                     old[lane] = new
                 hurdle[lane] = _HURDLE
-                checkpoint[lane] = _NO_CHECKPOINT
+                checkpoint[lane] = NO_CHECKPOINT
                 refilled = True
         if refilled:
             state = jax.tree.map(jnp.asarray, now)
@@ -303,10 +303,10 @@ def _is_zero(loss, state, floor) -> np.ndarray:
     return np.asarray(_value(loss, state.theta, state.heads)) <= floor
 
 
-_NO_CHECKPOINT = (0, np.inf, np.inf, np.inf)
+NO_CHECKPOINT = (0, np.inf, np.inf, np.inf)
 
 
-def _chatters(loss, one, size, checkpoint):
+def chatters(loss, one, size, checkpoint):
     """A new checkpoint every 2000 steps, and whether nothing was gained since the last.
 
     The smallest gradient norm of one stretch is compared with that of the stretch before: what
@@ -321,7 +321,7 @@ def _chatters(loss, one, size, checkpoint):
     return (int(one.steps), now, smallest, np.inf), idle
 
 
-def _ended(loss, how, one, number, size, tolerance, vanished, zero, chatters) -> Endpoint | None:
+def _ended(loss, how, one, number, size, tolerance, vanished, zero, idle) -> Endpoint | None:
     if not np.isfinite(size) or size > 1e12:
         outcome = Outcome.diverged
     elif vanished:
@@ -330,7 +330,7 @@ def _ended(loss, how, one, number, size, tolerance, vanished, zero, chatters) ->
         outcome = Outcome.settled
     elif zero:
         outcome = Outcome.reached_zero
-    elif chatters:
+    elif idle:
         outcome = Outcome.at_kink
     elif one.steps >= how.max_steps:
         outcome = Outcome.out_of_steps
