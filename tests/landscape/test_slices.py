@@ -5,7 +5,7 @@ import pytest
 
 from shallows import Gaussian, Network, Sample, SquaredLoss, orthonormal
 from shallows.landscape import GreatCircles, Straight, kinks, slice_along, slice_through
-from shallows.landscape.slices import Meeting, _values
+from shallows.landscape.slices import Meeting, values_of
 from shallows.model import PiecewiseLinear, Rotational
 
 LOSS = SquaredLoss(orthonormal(3), Gaussian(3))
@@ -13,11 +13,13 @@ LOSS = SquaredLoss(orthonormal(3), Gaussian(3))
 
 def _at(loss, path, t):
     t = np.atleast_1d(np.asarray(t, dtype=float))
-    return _values(loss, path.inner(t), path.outer(t))
+    return values_of(loss, path.inner(t), path.outer(t))
 
 
 def _losses(*students):
-    return _values(LOSS, *(np.stack([getattr(n, x) for n in students]) for x in ("inner", "outer")))
+    return values_of(
+        LOSS, *(np.stack([getattr(n, x) for n in students]) for x in ("inner", "outer"))
+    )
 
 
 def _one_sided(loss, path, at, order, side, h=4e-3):

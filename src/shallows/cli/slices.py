@@ -10,7 +10,8 @@ from shallows.cli.problems import npz_arrays
 
 if TYPE_CHECKING:
     from shallows.landscape import SquaredLoss
-    from shallows.landscape.slices import Plane, Slice
+    from shallows.landscape.planes import Plane
+    from shallows.landscape.slices import Slice
     from shallows.model import Network
 
 _POINT = (
@@ -238,7 +239,7 @@ def _plane(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    from shallows.landscape.slices import slice_through
+    from shallows.landscape.planes import slice_through
 
     with bar("plane", 1) as move:
         found: Plane = slice_through(loss, *students, points=points, margin=margin)
@@ -258,13 +259,25 @@ def _plane(
                 "x": found.x.tolist(),
                 "y": found.y.tolist(),
                 "loss": found.loss.tolist(),
+                "kinks": [
+                    {
+                        "order": curve.order,
+                        "points": curve.points.tolist(),
+                        "neurons": [list(pair) for pair in curve.neurons],
+                    }
+                    for curve in found.kinks
+                ],
             }
         )
         return
     for one in students_found:
         print(f"{one['name']}: x = {one['x']:.6g}, y = {one['y']:.6g}, loss {one['loss']:.9g}")
     low, high = float(found.loss.min()), float(found.loss.max())
-    print(f"loss on {points} × {points} points: {low:.9g} to {high:.9g}")
+    jumps = [curve.order for curve in found.kinks]
+    print(
+        f"loss on {points} × {points} points: {low:.9g} to {high:.9g}; kinks: {jumps.count(1)} places "
+        f"where the slope jumps, {jumps.count(3)} curves where a third derivative does"
+    )
 
 
 def _split(

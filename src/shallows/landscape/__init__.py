@@ -5,18 +5,17 @@ This room knows no algorithm.
 
 from shallows.landscape.deep import DeepLoss, HiddenLayers
 from shallows.landscape.loss import AbstractTrained, AllWeights, InnerWeights, SquaredLoss
+from shallows.landscape.planes import KinkCurve, Plane, slice_through
 from shallows.landscape.slices import (
     AbstractPath,
     Event,
     GreatCircles,
     Kink,
     Meeting,
-    Plane,
     Slice,
     Straight,
     kinks,
     slice_along,
-    slice_through,
 )
 from shallows.landscape.splits import NeuronSplit, Signature, SplitLine
 
@@ -30,6 +29,7 @@ __all__ = [
     "HiddenLayers",
     "InnerWeights",
     "Kink",
+    "KinkCurve",
     "Meeting",
     "NeuronSplit",
     "Plane",

@@ -1,4 +1,4 @@
-r"""The loss along paths between students, and on planes through them.
+r"""The loss along paths between students.
 
 Along a smooth path the loss is analytic but for isolated places, its *kinks*:
 
@@ -28,7 +28,7 @@ from shallows.landscape.loss import SquaredLoss
 from shallows.model import Network, PiecewiseLinear
 from shallows.model.laws import AbstractEllipsoidal
 
-_BATCH = 256
+BATCH = 256
 _MEET = 1e-9
 """Distance of unit vectors below which neurons are parallel; lengths below which one vanishes."""
 _NEAR = 0.1
@@ -263,14 +263,14 @@ def slice_along(
         )
     found = kinks(loss, path, low, high)
     t = np.unique(np.concatenate([np.linspace(low, high, points), [0, 1], [k.at for k in found]]))
-    values = _values(loss, path.inner(t), path.outer(t))
+    values = values_of(loss, path.inner(t), path.outer(t))
     inside = np.flatnonzero((t >= 0) & (t <= 1))
     best = inside[np.argmax(values[inside])]
     top = (float(t[best]), float(values[best]))
     bracket = t[max(best - 1, inside[0])], t[min(best + 1, inside[-1])]
 
     def minus(s: float) -> float:
-        return -float(_values(loss, path.inner(np.array([s])), path.outer(np.array([s])))[0])
+        return -float(values_of(loss, path.inner(np.array([s])), path.outer(np.array([s])))[0])
 
     tried = scipy.optimize.minimize_scalar(minus, bounds=bracket, method="bounded")
     if -tried.fun > top[1]:
@@ -412,85 +412,10 @@ def _meeting(
     return t, sign, share * 2 * size * length * speed**3 / math.pi
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Plane:
-    """The loss on the plane through three students.
-
-    Points are W = W₀ + x e₁ + y e₂, with e₁ along W₁ − W₀ and e₂ orthogonal to it towards W₂,
-    both of norm 1: distances in the picture are distances between students.
-    """
-
-    x: Float[np.ndarray, " nx"]
-    y: Float[np.ndarray, " ny"]
-    loss: Float[np.ndarray, "ny nx"]
-    corners: Float[np.ndarray, "3 2"]
-    """Where the three students are."""
-    corner_losses: Float[np.ndarray, "3"]
-
-
-def slice_through(
-    loss: SquaredLoss,
-    first: Network,
-    second: Network,
-    third: Network,
-    *,
-    points: int = 101,
-    margin: float | int = 0.25,
-) -> Plane:
-    """The loss on a grid in the plane through three students with the heads of the first.
-
-    The grid covers the triangle and `margin` of its extent beyond, on each side.
-
-    **Raises.** `ValueError` for students of different shapes or heads, or on one line, and for
-    less than 2 points a side. **Cost.** points² times that of the loss.
-    """
-    for student in (first, second, third):
-        loss._check(student)
-        if student.inner.shape != first.inner.shape or not np.allclose(student.outer, first.outer):
-            raise ValueError(
-                "A plane goes through three students of one shape with the same heads, but these "
-                "differ. Relabel them, or use paths, along which heads may change."
-            )
-    if points < 2 or margin < 0:
-        raise ValueError(
-            f"A grid needs 2 points a side and a margin that is not negative: {points=}, {margin=}."
-            f" Use e.g. `points=101, margin=0.25`."
-        )
-    base = np.asarray(first.inner)
-    one, two = (np.asarray(n.inner) - base for n in (second, third))
-    length = float(np.linalg.norm(one))
-    along = one / length if length > 0 else one
-    beside = two - np.sum(two * along) * along
-    height = float(np.linalg.norm(beside))
-    if length == 0 or height <= 1e-9 * max(length, float(np.linalg.norm(two))):
-        raise ValueError(
-            "The three students lie on one line, through which there is no single plane. Take "
-            "another one, or relabel it."
-        )
-    across = beside / height
-    corners = np.array([[0.0, 0.0], [length, 0.0], [float(np.sum(two * along)), height]])
-    x, y = (
-        np.linspace(c.min() - margin * np.ptp(c), c.max() + margin * np.ptp(c), points)
-        for c in corners.T
-    )
-    xs, ys = (g.ravel() for g in np.meshgrid(x, y))
-    heads = np.asarray(first.outer)
-
-    def at(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        parts = []
-        for i in range(0, len(u), _BATCH):  # the students themselves would not fit into memory
-            part = slice(i, i + _BATCH)
-            w = base + u[part, None, None] * along + v[part, None, None] * across
-            parts.append(_values(loss, w, np.broadcast_to(heads, (len(w), len(heads)))))
-        return np.concatenate(parts)
-
-    return Plane(x, y, at(xs, ys).reshape(points, points), corners, at(*corners.T))
-
-
-def _values(loss: SquaredLoss, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+def values_of(loss: SquaredLoss, inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     """The loss of many students; batches are filled up, so that one compiled shape serves all."""
     made = []
-    for i in range(0, len(inner), _BATCH):
-        index = np.minimum(np.arange(i, i + _BATCH), len(inner) - 1)
+    for i in range(0, len(inner), BATCH):
+        index = np.minimum(np.arange(i, i + BATCH), len(inner) - 1)
         made.append(np.asarray(loss.value_at(jnp.asarray(inner[index]), jnp.asarray(outer[index]))))
     return np.concatenate(made)[: len(inner)]

@@ -10,7 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 from rich.text import Text
 
-from shallows.landscape.slices import Plane, Slice
+from shallows.landscape.planes import Plane
+from shallows.landscape.slices import Slice
 from shallows.landscape.splits import SplitLine
 from shallows.report import scales
 from shallows.report.figures import _STYLE, _figure
@@ -66,7 +67,8 @@ def plane_figure(plane: Plane, names: Sequence[str]) -> Figure:
     """Contours of the loss on a plane, with the three students through which it goes.
 
     **Convention.** Distances are true on both axes. Levels are evenly spaced in the square root of
-    the loss, so that valleys are resolved; the colour bar shows the loss.
+    the loss, so that valleys are resolved; the colour bar shows the loss. Dotted where neurons are
+    parallel and a third derivative jumps, full lines and crosses where the slope does.
     """
     with matplotlib.rc_context(_STYLE):
         ratio = float(np.ptp(plane.y) / np.ptp(plane.x))
@@ -77,6 +79,15 @@ def plane_figure(plane: Plane, names: Sequence[str]) -> Figure:
         levels = MaxNLocator(_LEVELS).tick_values(0.0, float(root.max()))
         drawn = axes.contourf(plane.x, plane.y, root, levels=levels, cmap="viridis")
         axes.contour(plane.x, plane.y, root, levels=levels, colors="white", linewidths=0.25)
+        for curve in plane.kinks:
+            style = "-" if curve.order == 1 else ":"
+            if len(curve.points) == 1:
+                axes.plot(*curve.points[0], "x", color="white", ms=4, mew=1)
+            else:
+                axes.plot(
+                    *curve.points.T, style, color="white", lw=0.9 if len(plane.kinks) < 20 else 0.4
+                )
+        axes.set(xlim=plane.x[[0, -1]], ylim=plane.y[[0, -1]])
         for name, (x, y) in zip(names, plane.corners, strict=True):
             axes.plot(x, y, "o", ms=4, mfc="white", mec="black", mew=0.8)
             # Towards the middle, so that no label leaves the picture.
