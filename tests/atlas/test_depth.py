@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from shallows.atlas.depth import deep_census
+from shallows.atlas.depth import _data, deep_census
 from shallows.lab import Store
 from shallows.landscape.deep import DeepLoss
 from shallows.model import Erf, Gaussian, Sample
@@ -48,12 +48,22 @@ def _theta(loss, layers):
     return loss.trained.join([jnp.asarray(w) for w in layers])
 
 
+def _scaled(layers, loss):
+    return without_scales(layers, loss.activation, _data(loss)[0])
+
+
+def _rows(loss, layers):
+    points, mass = _data(loss)
+    outputs = np.asarray(loss.student(_theta(loss, layers))(jnp.asarray(points)))
+    return by_relabelling(outputs, points, mass)
+
+
 def test_scales_and_silent_units_of_a_relu_network_do_not_matter():
     loss = _loss(3, 4, activation("relu"))
     rng = np.random.default_rng(1)
     layers = [rng.normal(size=(3, 3)) for _ in range(2)]
     layers[0][1], layers[1] = 0.0, np.abs(layers[1])  # one unit is silent
-    made, idle = without_scales(layers, loss)
+    made, idle = _scaled(layers, loss)
     before, after = (
         np.asarray(loss.student(_theta(loss, w))(loss.law.points)) for w in (layers, made)
     )
@@ -66,11 +76,11 @@ def test_scales_and_silent_units_of_a_relu_network_do_not_matter():
     assert np.abs(slope @ idle).max() < 1e-14 < 1e-3 < np.linalg.norm(slope)
     # The same student, rescaled and relabelled, comes out the same.
     twin = [np.diag([2.0, 1, 0.3]) @ layers[0], layers[1] @ np.diag([0.5, 1, 1 / 0.3])]
-    np.testing.assert_allclose(without_scales(twin, loss)[0][0], made[0], atol=1e-13)
+    np.testing.assert_allclose(_scaled(twin, loss)[0][0], made[0], atol=1e-13)
     turned = [layers[0][[2, 0, 1]][:, [1, 2, 0]], layers[1][[1, 0, 2]][:, [2, 0, 1]]]
     np.testing.assert_allclose(
-        by_relabelling(loss, _theta(loss, turned)),
-        by_relabelling(loss, _theta(loss, layers)),
+        _rows(loss, turned),
+        _rows(loss, layers),
         atol=1e-13,
     )
 
@@ -78,9 +88,9 @@ def test_scales_and_silent_units_of_a_relu_network_do_not_matter():
 def test_data_that_are_not_closed_have_no_relabellings():
     points = np.random.default_rng(0).normal(size=(6, 3))
     loss = DeepLoss(iterated(3, 2), Sample(points))
-    assert by_relabelling(loss, _theta(loss, [np.eye(3)] * 2)).shape == (1, 6)
+    assert _rows(loss, [np.eye(3)] * 2).shape == (1, 6)
     closed = _loss(3, 2, activation("relu"))
-    rows = by_relabelling(closed, _theta(closed, [np.eye(3)] * 2))
+    rows = _rows(closed, [np.eye(3)] * 2)
     np.testing.assert_allclose(rows, np.broadcast_to(rows[0], (6, 2)), atol=1e-14)
 
 

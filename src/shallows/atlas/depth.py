@@ -262,6 +262,7 @@ class _Found:
 
     def __init__(self, loss: DeepLoss):
         self.loss = loss
+        self.points, self.mass = _data(loss)
         targets, mass = np.asarray(loss.targets), np.asarray(loss.law.mass)
         self.power = float(np.sum(mass * np.sum(targets.reshape(*mass.shape, -1) ** 2, -1))) / 2
         self.members: list[dict[str, Any]] = []
@@ -276,11 +277,12 @@ class _Found:
             theta = jnp.asarray(table["theta"][row][None])
             layers = [np.asarray(w) for w in self.loss.trained.layers(theta)]
             if self.loss.activation.is_homogeneous:
-                layers, _ = without_scales(layers, self.loss)
+                layers, _ = without_scales(layers, self.loss.activation, self.points)
             layers = without_signs(layers, self.loss.activation.parity)
             order = layered_order(layers, np.asarray(self.loss.heads))
             layers = [w[order[l + 1]][:, order[l]] for l, w in enumerate(layers)]
-            function = by_relabelling(self.loss, theta)
+            outputs = np.asarray(self.loss.student(theta)(jnp.asarray(self.points)))
+            function = by_relabelling(outputs, self.points, self.mass)
             # Units of a ReLU network that are active together can be mixed: functions are counted.
             scaled = self.loss.activation.is_homogeneous
             flat = function.ravel() if scaled else np.concatenate([w.ravel() for w in layers])
@@ -334,6 +336,13 @@ class _Found:
         )
 
 
+def _data(loss) -> tuple[np.ndarray, np.ndarray]:
+    """The points of a data set in rows, and their masses."""
+    law = loss.law
+    points = np.asarray(law.points).reshape(-1, law.inputs)[: law.size]
+    return points, np.asarray(law.mass).ravel()[: law.size]
+
+
 def _symmetries(rows) -> int | None:
     """How many rows are equal, in a set with as many copies of each: the order of a stabiliser."""
     if len(rows) == 1:
@@ -346,7 +355,8 @@ def _on_what_matters(loss, member) -> np.ndarray:
     """The Hessian, where units can be rescaled on the complement of what that changes."""
     if not loss.activation.is_homogeneous:
         return _hessian(loss, member["theta"])
-    layers, idle = without_scales(list(member["layers"]), loss)
+    points, _ = _data(loss)
+    layers, idle = without_scales(list(member["layers"]), loss.activation, points)
     hessian = _hessian(loss, np.asarray(loss.trained.join([jnp.asarray(w) for w in layers])))
     rest = scipy.linalg.null_space(idle.T) if idle.shape[1] else np.eye(len(hessian))
     return rest.T @ hessian @ rest

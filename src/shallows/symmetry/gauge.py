@@ -9,9 +9,9 @@ import math
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from shallows.landscape.deep import DeepLoss
+from shallows.model import AbstractActivation
 from shallows.model.deep import closed_sample
 
 
@@ -44,7 +44,7 @@ def _signs(rows: np.ndarray) -> np.ndarray:
 
 
 def without_scales(
-    layers: list[np.ndarray], loss: DeepLoss
+    layers: list[np.ndarray], activation: AbstractActivation, points: Float[np.ndarray, "n d"]
 ) -> tuple[list[np.ndarray], Float[np.ndarray, "p n"]]:
     """The layers of the same function with balanced units, and the directions that do not matter.
 
@@ -54,9 +54,9 @@ def without_scales(
     sides. Directions are orthonormal columns, at the balanced layers.
     """
     made = [np.array(w) for w in layers]
-    x, live = np.asarray(loss.law.points).reshape(-1, loss.law.inputs), []
+    x, live = points, []
     for w in made:
-        x = np.asarray(loss.activation(jnp.asarray(x @ w.T)))
+        x = np.asarray(activation(jnp.asarray(x @ w.T)))
         live.append(np.any(x != 0, axis=0))
     for l, alive in enumerate(live):
         made[l][~alive] = 0
@@ -91,21 +91,23 @@ def without_scales(
     return made, basis
 
 
-def by_relabelling(loss: DeepLoss, theta: Float[Array, "1 p"]) -> Float[np.ndarray, "r n"]:
-    """The outputs on the data, up to relabelling of inputs: a row for each, sorted.
+def by_relabelling(
+    outputs: Float[np.ndarray, "n ..."],
+    points: Float[np.ndarray, "n d"],
+    mass: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, "r m"]:
+    """Outputs on a data set, up to relabelling of inputs: a row for each relabelling, sorted.
 
-    One row where the data are not closed under relabelling as those of `closed_sample` are.
+    One row where the points, with their masses, are not closed under relabelling as those of
+    `closed_sample` are.
     """
-    points = np.asarray(loss.law.points).reshape(-1, loss.law.inputs)[: loss.law.size]
-    outputs = np.asarray(loss.student(theta)(jnp.asarray(points)))
-    n, rest = divmod(loss.law.size, math.factorial(loss.law.inputs))
-    closed = not rest and _is_closed(loss, points, n)
+    n, rest = divmod(len(points), math.factorial(points.shape[1]))
+    closed = not rest and _is_closed(points, mass, n)
     rows = outputs.reshape(len(points) // n if closed else 1, -1)
     return rows[np.argsort(rows[:, 0])]
 
 
-def _is_closed(loss, points, n) -> bool:
-    mass = np.asarray(loss.law.mass).ravel()[: loss.law.size]
+def _is_closed(points, mass, n) -> bool:
     whole = closed_sample(points[:n], mass[:n])
-    same = np.asarray(whole.points).reshape(-1, loss.law.inputs)[: whole.size]
+    same = np.asarray(whole.points).reshape(-1, points.shape[1])[: whole.size]
     return np.array_equal(points, same) and np.allclose(mass, np.tile(mass[:n], len(mass) // n))
