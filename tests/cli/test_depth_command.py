@@ -27,7 +27,10 @@ def _run(*words, cwd):
         (["--depth", "2", "-k", "30"], "is one size, at most 7, as the data are closed under"),
         (["--depth", "2", "-k", "4:6"], "is one size, at most 7, as the data are closed under"),
         (["--depth", "2", "--law", __file__], "data are drawn from a named law, but `--law` is"),
-        (["--depth", "2", "--optimiser", "flow", "--step", "0.1"], "The gradient flow has no step, but `--step 0.1`"),
+        (
+            ["--depth", "2", "--optimiser", "flow", "--step", "0.1"],
+            "The gradient flow has no step, but `--step 0.1`",
+        ),
     ],
 )
 def test_what_makes_no_sense_with_depth_is_refused(words, message, tmp_path, monkeypatch, capsys):

@@ -275,8 +275,8 @@ def _plane(
     low, high = float(found.loss.min()), float(found.loss.max())
     jumps = [curve.order for curve in found.kinks]
     print(
-        f"loss on {points} × {points} points: {low:.9g} to {high:.9g}; kinks: {jumps.count(1)} places "
-        f"where the slope jumps, {jumps.count(3)} curves where a third derivative does"
+        f"loss on {points} × {points} points: {low:.9g} to {high:.9g}; the slope jumps in "
+        f"{jumps.count(1)} places, the third derivative on {jumps.count(3)} curves"
     )
 
 
