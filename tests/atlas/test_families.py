@@ -9,9 +9,10 @@ import pytest
 import shallows as sh
 import zoo
 from shallows.atlas import Kind
-from shallows.atlas.families import Compared, Member, compared, member
+from shallows.atlas.families import Compared, Member, compared, leaking, member
 from shallows.atlas.sheets import Sheet, sheets
 from shallows.atlas.thresholds import Threshold, threshold
+from shallows.model import leaky
 from shallows.solve.branch import EventKind
 from shallows.symmetry import Balls, Blocks, ReducedLoss, Representation, isotropy
 
@@ -333,3 +334,29 @@ def test_names_say_where_they_are_looked_for():
     assert sheets("flipped:3", 10) == (Sheet("flipped", 3), Sheet("unflipped", 7))
     assert sheets("A") == (Sheet("unflipped", 0),)
     assert sheets("global") == ()
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.5, -0.4])
+def test_families_of_leaky_networks_are_critical_in_all_weights(slope):
+    """Against the dense loss, its gradient and Hessian, compiled from other formulas."""
+    found = leaking(member("II", 6), slope)
+    sigma = leaky(slope)
+    loss = sh.SquaredLoss(sh.Network(np.eye(6), activation=sigma), sh.Gaussian(6))
+    student = sh.Network(matrix(found), activation=sigma)
+    assert np.abs(loss.gradient(student)).max() < 1e-15
+    assert abs(float(loss(student)) - found.value) < 1e-14
+    dense = np.linalg.eigvalsh(np.asarray(loss.hessian(student)).reshape(36, 36))
+    ours = np.sort(
+        np.repeat(
+            *zip(*((float(e.eigenvalue), e.multiplicity) for e in found.spectrum()), strict=True)
+        )
+    )
+    np.testing.assert_allclose(ours, dense, atol=1e-13)
+
+
+def test_families_of_leaky_networks_at_any_size_and_their_limits():
+    big = leaking(member("II", 1e9), 0.3)
+    assert big.kind() is Kind.minimum
+    assert leaking(member("global", 10), 0.3).value == 0
+    with pytest.raises(ValueError, match=r"slope between -1 and 1, .* but 1.5 was given"):
+        leaking(member("II", 10), 1.5)

@@ -30,6 +30,7 @@ def test_family_prints_one_document():
         "name",
         "neurons",
         "inputs",
+        "activation",
         "isotropy",
         "flipped",
         "continues",
@@ -51,6 +52,21 @@ def test_family_prints_one_document():
         "standard×standard",
     }
     assert sum(w["count"] for w in found["weights"]) == 120
+
+
+def test_families_of_leaky_networks():
+    plain, leaky = (
+        json.loads(run("family", "II", "-k", 10, "--activation", a, "--json"))
+        for a in ("relu", "leaky:0.1")
+    )
+    assert (plain["activation"], leaky["activation"]) == ("relu", "leaky:0.1")
+    assert leaky["loss"] < plain["loss"]
+    for words, message in (
+        (["--activation", "erf"], r"from the ReLU to leaky ones, but `--activation erf` was given"),
+        (["--activation", "leaky:0.1", "--extra", "1"], r"`--extra 1` was given with"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run("family", "II", *words)
 
 
 def test_a_single_block_has_no_name():

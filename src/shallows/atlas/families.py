@@ -18,14 +18,20 @@ import numpy as np
 
 from shallows.atlas.catalogue import Kind
 from shallows.atlas.sheets import (
+    FLOATS,
+    QUICK,
     Found,
     Intermediate,
     NoMemberError,
     Sheet,
     balls_for,
     sheets,
+    solved,
+    told,
     written,
 )
+from shallows.solve.branch import BranchOutcome, branch
+from shallows.solve.directions import Slope
 from shallows.symmetry import (
     Balls,
     Blocks,
@@ -40,7 +46,7 @@ LARGEST = 1e12
 """Neurons up to which members are tested."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # by identity: points are arrays
 class Member:
     """A family's critical point at one size."""
 
@@ -127,6 +133,50 @@ def member(name: str, neurons: float | int, inputs: float | int | None = None) -
             reasons.append(f"continued from `{sheet.end}`, {reason}" if sheet.end else str(reason))
     raise ValueError(
         f"There is no `{name}` at k = {written(k)}: {'; '.join(reasons)}. Use another k."
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def leaking(found: Member, slope: float | int) -> Member:
+    """What a member becomes where the activation is max(t, n t), of students and teacher.
+
+    It is followed from the ReLU, n = 0, to n = `slope`. Its name and what is said of flipped
+    neurons remain those of the point that it continues.
+
+    **Accuracy.** As `member`.
+
+    **Raises.** `ValueError` for slopes outside (−1, 1), and where the branch ends before, with the
+    place. **Cost.** Up to a second.
+    """
+    if not -1 < slope < 1:
+        raise ValueError(
+            f"A leaky ReLU has a slope between -1 and 1, where it would be even or linear, but "
+            f"{slope} was given. Use e.g. 0.1."
+        )
+    exact = found.numbers if found.neurons > FLOATS else None
+    start = found.point if exact else np.array(found.weights)
+    along = Slope(found.loss)
+    if found.name == "global":
+        return dataclasses.replace(found, loss=along.loss(slope))
+    walk = branch(start, along=along, begin=0.0, to=slope, method=QUICK, numbers=exact)
+    k = written(found.neurons)
+    if walk.outcome is not BranchOutcome.reached_end:
+        raise ValueError(
+            f"There is no `{found.name}` at k = {k} for a leaky ReLU of slope {slope}: followed "
+            f"from the ReLU, {told(walk, 'slope')}. Use a smaller slope."
+        )
+    try:
+        end = solved(walk.end.loss, np.array([float(x) for x in walk.end.point]), 1e-3)
+    except NoMemberError as reason:
+        raise ValueError(
+            f"There is no `{found.name}` at k = {k} for a leaky ReLU of slope {slope}: {reason}."
+        ) from None
+    return dataclasses.replace(
+        found,
+        loss=end.loss,
+        point=end.point,
+        numbers=end.numbers,
+        gradient_norm=end.gradient_norm,
     )
 
 

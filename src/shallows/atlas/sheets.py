@@ -23,11 +23,11 @@ from shallows.symmetry import (
 )
 from shallows.symmetry.arithmetic import Number
 
-_FLOATS = 2000
+FLOATS = 2000
 """Neurons up to which a sheet is followed in floats, which lose 1e-16 k² of each weight."""
 _SAFE = 10
 """Leading order is a safe start from k = 10 (1 + P) or 10 (1 + Q)."""
-_QUICK = PseudoArclength(
+QUICK = PseudoArclength(
     first_step=0.3, longest_step=1.0, tolerance=1e-5, watch=False, around_folds=False
 )
 
@@ -128,11 +128,11 @@ class Sheet:
         if neurons >= self.safe:
             return solved(loss, self.leading(neurons), tolerance=0.5)
         # The larger sizes are reached from a smaller problem with the same fractions.
-        small = min(float(neurons), _FLOATS)
+        small = min(float(neurons), FLOATS)
         sheet = dataclasses.replace(self, count=self.count * (small / float(neurons)))
         if sheet.count == self.count:
             sheet = self
-        walk = sheet.walk(small, _QUICK)
+        walk = sheet.walk(small, QUICK)
         if walk.outcome is not BranchOutcome.reached_end:
             raise NoMemberError(told(walk))
         near = walk.end
@@ -149,7 +149,7 @@ class Sheet:
             return solved(loss, start, tolerance=0.1)
         except NoMemberError:  # near a fold
             up = Width(near.loss, None)
-            method = dataclasses.replace(_QUICK, tolerance=1e-12)
+            method = dataclasses.replace(QUICK, tolerance=1e-12)
             numbers = balls_for(neurons)
             walk = branch(
                 near.point, along=up, begin=small, to=neurons, method=method, numbers=numbers
@@ -199,7 +199,7 @@ class Intermediate:
         legs = [sizes for sizes in _STRIP if sum(sizes) < neurons]
         here, point = ReducedLoss(Blocks((13, 6, 1), is_single=(False, False, True))), _BETWEEN
         for sizes in [*legs, target]:
-            walk = branch(point, along=Resizing(here, sizes), begin=0, to=1, method=_QUICK)
+            walk = branch(point, along=Resizing(here, sizes), begin=0, to=1, method=QUICK)
             if walk.outcome is not BranchOutcome.reached_end:
                 at = " × ".join(f"{float(n):.4g}" for n in walk.end.loss.blocks.sizes)
                 how = " in a fold" if walk.outcome is BranchOutcome.fold else ""
@@ -277,7 +277,7 @@ def balls_for(neurons: Number) -> Balls:
     return Balls(128 + math.ceil(8 * math.log2(max(float(neurons), 2))))
 
 
-def told(walk: Branch) -> str:
+def told(walk: Branch, name: str = "k") -> str:
     """Why a walk ended, and where."""
     where = walk.events[-1].parameter if walk.outcome is BranchOutcome.fold else walk.end.parameter
     reason = {
@@ -285,7 +285,7 @@ def told(walk: Branch) -> str:
         BranchOutcome.neuron_vanished: "ends where a neuron vanishes",
         BranchOutcome.parallel_vectors: "ends where two neurons become parallel",
     }.get(walk.outcome, f"is lost ({walk.outcome.value})")
-    return f"it {reason} at k = {where:.6g}"
+    return f"it {reason} at {name} = {where:.6g}"
 
 
 def written(number: Any) -> str:

@@ -38,6 +38,13 @@ def family(
         int,
         typer.Option("--extra", help="Extra student neurons: what the point turns into with them."),
     ] = 0,
+    activation: Annotated[
+        str,
+        typer.Option(
+            "--activation",
+            help="`relu`, or `leaky:SLOPE`, to which the point is followed from the ReLU.",
+        ),
+    ] = "relu",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """One named critical point at any size, with every Hessian eigenvalue.
@@ -45,11 +52,14 @@ def family(
     Its symmetry leaves a handful of numbers, whatever k is: a billion neurons take no longer
     than ten. Weights, loss and eigenvalues are right to 1e-14.
     """
-    from shallows.atlas.families import member
+    from shallows.atlas.families import leaking, member
 
     if extra < 0:
         raise ValueError(f"`--extra` must not be negative, but is {extra}. Use e.g. `--extra 1`.")
+    slope = _slope(activation, extra)
     found = member(name, neurons, inputs)
+    if slope:
+        found = leaking(found, slope)
     continued = []
     if extra:
         from shallows.atlas.extra import continuations
@@ -81,6 +91,26 @@ def family(
         show(_continued(found, continued, extra))
 
 
+def _slope(activation: str, extra: int) -> float:
+    """The slope of a leaky ReLU: what families are followed in."""
+    from shallows.model import PiecewiseLinear
+    from shallows.model.named import activation as called
+
+    sigma = called(activation)
+    if not isinstance(sigma, PiecewiseLinear) or sigma.positive != 1:
+        raise ValueError(
+            f"Families are followed from the ReLU to leaky ones, but `--activation {activation}` "
+            f"was given. Use `leaky:0.1`; what there is for others, `shallows census --activation "
+            f"{activation}` and `shallows.discover` find."
+        )
+    if extra and sigma.negative:
+        raise ValueError(
+            f"Extra neurons are added to families of the ReLU, but `--extra {extra}` was given "
+            f"with `--activation {activation}`. Leave out one of them."
+        )
+    return sigma.negative
+
+
 def _continued(found: "Member", continued: "list[Continuation]", extra: int) -> Any:
     table = _table(
         f"with {extra} extra neuron{'s' if extra > 1 else ''}: every continuation that was found",
@@ -97,6 +127,8 @@ def _continued(found: "Member", continued: "list[Continuation]", extra: int) -> 
 
 def family_document(found: "Member") -> dict[str, Any]:
     """What `shallows family --json` prints, without `continuations`."""
+    from shallows.model import relu
+
     levels = found.spectrum()
     spectrum = []
     for e in levels:
@@ -112,6 +144,7 @@ def family_document(found: "Member") -> dict[str, Any]:
         "name": found.name,
         "neurons": found.neurons,
         "inputs": found.inputs,
+        "activation": (found.loss.activation or relu).name,
         "isotropy": found.isotropy,
         "flipped": found.flipped,
         "continues": found.continues,

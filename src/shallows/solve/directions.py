@@ -1,9 +1,10 @@
-"""What a branch is followed in: width, the fraction of flipped neurons, sizes, or the teacher."""
+"""What a branch is followed in: width, a fraction of neurons, sizes, teacher or activation."""
 
 import abc
 import dataclasses
 import math
 
+from shallows.model.activations import leaky
 from shallows.symmetry import ReducedLoss, Teacher
 from shallows.symmetry.arithmetic import Number
 
@@ -144,6 +145,30 @@ class Perturbation(AbstractDirection):
         heads = between(first.heads or one, last.heads or one)
         teacher = Teacher(first.rows, between(first.point, last.point), heads)
         return ReducedLoss(self.of.blocks, teacher, self.of.heads, self.of.activation)
+
+    def coordinate(self, parameter):
+        """See `AbstractDirection`."""
+        return parameter
+
+    def parameter(self, coordinate):
+        """See `AbstractDirection`."""
+        return coordinate
+
+
+@dataclasses.dataclass(frozen=True)
+class Slope(AbstractDirection):
+    """Along the slope n of the activation max(t, n t), from the ReLU (n = 0) to the identity (1).
+
+    Students and teacher have the same activation.
+    """
+
+    of: ReducedLoss
+    name = "slope"
+
+    def loss(self, coordinate):
+        """See `AbstractDirection`."""
+        activation = leaky(float(coordinate))
+        return ReducedLoss(self.of.blocks, self.of.teacher, self.of.heads, activation)
 
     def coordinate(self, parameter):
         """See `AbstractDirection`."""
