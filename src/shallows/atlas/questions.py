@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from shallows.landscape import SquaredLoss
-from shallows.model import Mixture, Network, Sample, ShiftedGaussian, relu
+from shallows.model import Mixture, Network, Product, Sample, ShiftedGaussian, relu
 from shallows.solve import AbstractMethod
 
 
@@ -37,6 +37,8 @@ def law_words(law) -> str:
     if isinstance(law, ShiftedGaussian):
         constant = ", one input constant" if law.has_constant else ""
         return f"Gaussian with a mean{constant}"
+    if isinstance(law, Product):
+        return f"independent {type(law.marginal).__name__} inputs"
     standard = type(law).__name__ == "Gaussian" and law.root is None
     return "standard Gaussian" if standard else type(law).__name__
 
@@ -52,8 +54,10 @@ def digest(loss: SquaredLoss) -> str:
     words = [type(loss.law).__name__, type(loss.trained).__name__]
     if loss.activation != relu:
         words.append(repr(loss.activation))
-    if isinstance(loss.law, Mixture):
-        words.append(repr(loss.law))
+    if loss.dropout is not None:
+        words.append(repr(loss.dropout))
+    if isinstance(loss.law, Mixture | Product):
+        words.append(repr(loss.law))  # what tells it from others is no array
     sha = hashlib.sha256(" ".join(words).encode())
     # The constant tells a sphere from a ball; it is no array.
     constant = getattr(loss.law, "constant", 1.0)
