@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from shallows.model.activations import AbstractActivation, absolute, leaky, relu
-from shallows.model.smooth import Analytic, Erf, Polynomial, Sine
+from shallows.model.analytic import Analytic
+from shallows.model.smooth import Erf, Polynomial, Sine
 
 _PLAIN: dict[str, Callable[[], AbstractActivation]] = {
     "relu": lambda: relu,

@@ -15,15 +15,13 @@ derivatives are those of its formula.
 """
 
 import abc
-import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 
 from shallows.model.activations import AbstractActivation, finite_number
 from shallows.model.network import finite
@@ -56,8 +54,7 @@ class AbstractSmooth(AbstractActivation):
         on_p, on_c = self.first(*_moments(u, v))
         return 2 * on_p[..., None] * u[:, None] + on_c[..., None] * v
 
-    def net_pull(self, w, a, v, b):
-        """See `AbstractActivation`."""
+    def _net_pull_by_means(self, w, a, v, b):
         theirs = jnp.eye(w.shape[-1]) if v is None else v
         return self._pull(w, w, a) - self._pull(w, theirs, b)
 
@@ -98,12 +95,28 @@ class AbstractSmooth(AbstractActivation):
             + cc * outer(second, first)
         )
 
+    @abc.abstractmethod
     def first(self, p, q, c):
         """∂κ/∂p and ∂κ/∂c."""
+
+    @abc.abstractmethod
+    def second(self, p, q, c):
+        """∂²κ/∂p², ∂p∂c, ∂c², ∂p∂q and ∂q∂c."""
+
+
+class AbstractClosed(AbstractSmooth):
+    """An activation whose overlap is a formula, whose derivatives are those of the formula."""
+
+    def net_pull(self, w, a, v, b):
+        """See `AbstractActivation`."""
+        return self._net_pull_by_means(w, a, v, b)
+
+    def first(self, p, q, c):
+        """See `AbstractSmooth`."""
         return _along(self.overlap, 0)(p, q, c), _along(self.overlap, 2)(p, q, c)
 
     def second(self, p, q, c):
-        """∂²κ/∂p², ∂p∂c, ∂c², ∂p∂q and ∂q∂c."""
+        """See `AbstractSmooth`."""
         on_p, on_c = _along(self.overlap, 0), _along(self.overlap, 2)
         return tuple(
             _along(f, i)(p, q, c)
@@ -111,7 +124,7 @@ class AbstractSmooth(AbstractActivation):
         )
 
 
-class Erf(AbstractSmooth):
+class Erf(AbstractClosed):
     r"""$\sigma(t) = \operatorname{erf}(s\,t)$ with `scale` s, by default $1/\sqrt2$.
 
     $\kappa = \frac2\pi \arcsin \frac{2 s^2 c}{\sqrt{(1 + 2 s^2 p)(1 + 2 s^2 q)}}$ (Williams 1997;
@@ -146,7 +159,7 @@ class Erf(AbstractSmooth):
         return 2 / math.pi * jnp.arctan2(c, jnp.sqrt(1 + p + q + (p * q - c * c)))
 
 
-class Sine(AbstractSmooth):
+class Sine(AbstractClosed):
     r"""$\sigma(t) = \sin(\omega t + \varphi)$; with `phase` φ = π/2 the cosine.
 
     $\kappa = \frac12 \bigl(e^{-\omega^2 (p + q - 2c)/2} - \cos 2\varphi\,
@@ -192,7 +205,7 @@ class Sine(AbstractSmooth):
         return (apart - math.cos(2 * self.phase) * together) / 2
 
 
-class Polynomial(AbstractSmooth):
+class Polynomial(AbstractClosed):
     r"""$\sigma(t) = \sum_n c_n t^n$, with the coefficients in increasing order of powers.
 
     By Isserlis' theorem
@@ -257,130 +270,6 @@ class Polynomial(AbstractSmooth):
 
             total = total * c + side(p) * side(q)
         return total
-
-
-class Analytic(AbstractSmooth):
-    r"""Any smooth activation, by its Hermite coefficients.
-
-    With $h_n(s) = \mathbb{E}\,\sigma(s z)\,\mathrm{He}_n(z)/\sqrt{n!}$ by Gauss–Hermite quadrature,
-    $\kappa = \sum_{n < N} h_n(\sqrt p)\,h_n(\sqrt q)\,(c/\sqrt{pq})^n$ (Mehler). What is cut off
-    is at most $\sum_{n \ge N} h_n^2$, which Parseval's identity tells.
-
-    `function` works on arrays by JAX operations. **Accuracy.** `tolerance` relative to E σ² for
-    neurons up to length `longest`; `error(longest)` says what is reached.
-
-    **Raises.** `ValueError` if the tolerance is not reached with 512 terms, saying how far it got.
-    **Cost.** A few multiplications a term and pair, and a
-    matrix product to have the coefficients: 50 to 100 times that of a closed form.
-    """
-
-    function: Callable = eqx.field(static=True)
-    label: str = eqx.field(static=True)
-    longest: float = eqx.field(static=True)
-    tolerance: float = eqx.field(static=True)
-    terms: int = eqx.field(static=True)
-    symmetry: int = eqx.field(static=True)
-
-    def __init__(
-        self,
-        function: Callable,
-        name: str,
-        *,
-        longest: float = 1.5,
-        tolerance: float = 1e-11,
-    ):
-        self.function, self.label = function, name
-        self.longest = finite_number("longest", longest)
-        self.tolerance = finite_number("tolerance", tolerance)
-        if self.longest <= 0:
-            raise ValueError(f"`longest` must be positive, but is {longest!r:.200}. Use e.g. 1.5.")
-        self.symmetry = _parity(function)
-        for terms in (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512):
-            self.terms = terms
-            error = self.error(self.longest)
-            if error <= self.tolerance:
-                return
-        raise ValueError(
-            f"The Hermite series of {name!r} does not reach the tolerance {self.tolerance:.3g} for "
-            f"neurons of length {self.longest:g}: with {self.terms} terms the error is "
-            f"{error:.3g}. Raise `tolerance`, lower `longest`, or use a smoother function."
-        )
-
-    @property
-    def name(self) -> str:
-        """See `AbstractActivation`."""
-        return self.label
-
-    @property
-    def parity(self) -> int:
-        """See `AbstractActivation`; from its values at 50 places."""
-        return self.symmetry
-
-    def error(self, length: float | int) -> float:
-        """What is cut off of E σ(u·x)² for |u| = `length`, relative to it, by Parseval.
-
-        With what the quadrature of twice as many nodes changes in the coefficients.
-        """
-        nodes, table = _gauss_hermite(4 * self.terms)
-        values = np.asarray(self.function(jnp.asarray(length * nodes))) * table[0]
-        if not np.all(np.isfinite(values)):
-            return math.inf
-        whole = float(values @ values)
-        known = table[: self.terms] @ values
-        found = np.asarray(self._coefficients(jnp.asarray([length**2])))[0]
-        rest = abs(whole - float(known @ known))
-        return (rest + float(np.sum(np.abs(found**2 - known**2)))) / max(whole, 1e-300)
-
-    def __call__(self, t):
-        """See `AbstractActivation`."""
-        return self.function(t)
-
-    def overlap(self, p, q, c):
-        """See `AbstractSmooth`."""
-        # No neuron is so short that its length had no derivative.
-        p, q = jnp.maximum(p, 1e-30), jnp.maximum(q, 1e-30)
-        # Horner's scheme; for odd and even functions every other term is zero.
-        first, stride = int(self.parity < 0), 1 + abs(self.parity)
-        g, h = (
-            jnp.moveaxis(self._coefficients(x)[..., first::stride], -1, 0)[::-1] for x in (p, q)
-        )
-        ratio = c / jnp.sqrt(p * q)
-        power = ratio if stride == 1 else ratio * ratio
-        total, _ = jax.lax.scan(
-            lambda sum_, sides: (sum_ * power + sides[0] * sides[1], None),
-            jnp.zeros_like(ratio),
-            (g, h),
-            unroll=8,
-        )
-        return total * ratio if first else total
-
-    def _coefficients(self, p):
-        """h₀, …, h_{N−1} at lengths √p, on a last axis."""
-        nodes, table = _gauss_hermite(3 * self.terms // 2)
-        averages = (table[0] * table[: self.terms]).T
-        return self.function(jnp.sqrt(p)[..., None] * nodes) @ averages
-
-
-def _parity(function) -> int:
-    t = jnp.linspace(0.1, 5, 50)
-    there, back = function(t), function(-t)
-
-    def is_like(x):
-        return bool(jnp.allclose(there, x, rtol=1e-13, atol=0))
-
-    return int(is_like(back)) - int(is_like(-back))
-
-
-@functools.lru_cache(maxsize=32)
-def _gauss_hermite(number: int) -> tuple[np.ndarray, np.ndarray]:
-    r"""Gauss's nodes $x_a$ for N(0, 1), and $\sqrt{w_a}\, \mathrm{He}_n(x_a) / \sqrt{n!}$ in row n.
-
-    They are the eigenvalues and eigenvectors of the recurrence's matrix (Golub & Welsch), in which
-    nothing overflows at high degree.
-    """
-    off = np.sqrt(np.arange(1.0, number))
-    nodes, vectors = scipy.linalg.eigh_tridiagonal(np.zeros(number), off)
-    return nodes, vectors * np.where(vectors[0] < 0, -1.0, 1.0)
 
 
 def _moments(u, v):
