@@ -1,6 +1,7 @@
 """How fast, as ratios to what a careful researcher would write, all taken in one run.
 
-    python benchmarks/speed.py [gradient hessian descent flow atlas large start]
+    python benchmarks/speed.py [gradient activations hessian descent flow atlas large tangent start
+                                line]
 
 Every contender is asked for one thread and, since not all obey, timed in CPU seconds (but for the
 atlas, large and start), compilation apart. A contender is timed `best of n`, contenders in turn, so
@@ -32,6 +33,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.integrate
 
+from shallows.model import WideLimit, with_constant
+from shallows.model.named import activation
 from shallows.solve import GradientDescent, GradientFlow, Outcome, trajectory
 
 RESULTS: dict[str, dict[str, float]] = {}
@@ -159,6 +162,32 @@ def bench_gradient():
         race(f"gradient, d = k = {k}", contenders, starts * TIMES, 1e-6, "µs")
         entry = RESULTS[f"gradient, d = k = {k}"]["shallows"] / (2 * k * k)
         print(f"{'':34s} = {entry * 1e9:.2f} ns for each of the 2k² overlaps, everything included")
+
+
+def bench_activations():
+    """The gradient for other activations, and with biases; the first is the ReLU's."""
+    words = ("relu", "leaky:0.1", "erf", "sin", "tanh", "sigmoid", "softplus", "silu", "gelu")
+    for k, starts in ((10, 256), (20, 128)):
+        _, inner = problem(k, starts)
+        w, a = jnp.asarray(inner), jnp.ones((starts, k))
+        losses = {
+            word: sh.SquaredLoss(sh.orthonormal(k, activation=activation(word)), sh.Gaussian(k))
+            for word in words
+        }
+        for way, loop in (("in turn", in_turn), ("batched", abreast)):
+            contenders = {}
+            for word, loss in losses.items():
+                heads = a[0] if loop is in_turn else a
+                run = loop(lambda w, loss=loss, heads=heads: loss.gradient_at(w, heads))
+                contenders[word] = lambda f=run, w=w: f(w).block_until_ready()
+            biased = sh.SquaredLoss(
+                sh.orthonormal(k).with_constant(), with_constant(sh.Gaussian(k))
+            )
+            rows = jnp.concatenate([w, w[..., :1] / 10], axis=-1)
+            heads = a[0] if loop is in_turn else a
+            run = loop(lambda w, loss=biased, heads=heads: loss.gradient_at(w, heads))
+            contenders["relu, with biases"] = lambda f=run, w=rows: f(w).block_until_ready()
+            race(f"activations {way}, d = k = {k}", contenders, starts * TIMES, 1e-6, "µs")
 
 
 def bench_hessian():
@@ -335,6 +364,25 @@ def bench_large():
         )
 
 
+def bench_tangent(n=2000, d=20):
+    """The tangent kernel of wide two-layer networks, both layers trained, at n points."""
+    x = np.random.default_rng(0).normal(size=(n, d))
+
+    def plain():
+        length = np.sqrt((x * x).sum(1))
+        dot, scale = x @ x.T, np.outer(length, length)
+        cosine = np.clip(dot / scale, -1, 1)
+        angle = np.arccos(cosine)
+        step = (np.pi - angle) / (2 * np.pi)
+        return dot * step + scale * (np.sin(angle) / (2 * np.pi) + step * cosine)
+
+    limit = WideLimit()
+    error = np.max(np.abs(plain() - limit.tangent(x)))
+    contenders = {"shallows": lambda: limit.tangent(x), "NumPy": plain}
+    race(f"tangent kernel, n = {n}, d = {d}", contenders, 1, 1e-3, "ms")
+    print(f"{'':34s} the two differ by {error:.1e}, where points are parallel: on the diagonal")
+
+
 def _timed(run):
     began = time.perf_counter()
     run()
@@ -355,8 +403,58 @@ def bench_start():
         report("cold start", what, best, 1, "s")
 
 
+def bench_line(m=2000, scale=0.7, share=4.4e-4):
+    """A wide network on ten points of a line, down to a loss of 2.2e-3: knots move to the samples.
+
+    The script is gradient descent as one writes it in JAX: compiled, fifty steps a call, the step
+    recomputed each time from the size of the network. What is compared is the time to one loss.
+    """
+    from shallows.solve import LineStart, Stop, line_fit
+
+    x = np.linspace(-1, 1, 10)
+    y = np.array([1.0, 1, 1, -1, -1, -1, 1, 1, 1, -1])
+    start, task = LineStart(m, scale), f"line, m = {m}"
+    began = time.process_time()
+    fit = line_fit(x, y, start, relative_loss=share)
+    spent = time.process_time() - began
+    assert fit.run.stop is Stop.reached_value
+    note = f"{fit.run.gradients} gradients, δ moved by {fit.drift:.3f}"
+    report(task, "shallows", spent, 1, "s", note)
+
+    def loss(z):
+        hidden = jax.nn.relu(jnp.outer(z[0], x) - z[1][:, None])
+        return 0.5 * jnp.sum((z[2] @ hidden / m - y) ** 2)
+
+    @jax.jit
+    def fifty(z):
+        hidden = jax.nn.relu(jnp.outer(z[0], x) - z[1][:, None])
+        step = 0.4 * m / (len(x) * (jnp.mean(hidden**2) + jnp.mean(z[2] ** 2)))
+        z = jax.lax.fori_loop(0, 50, lambda _, w: w - step * jax.grad(loss)(w), z)
+        return z, loss(z)
+
+    z, steps, value = jnp.asarray(start.parameters()), 0, jnp.inf
+    fifty(z)
+    began = time.process_time()
+    while value > share * 5.0 and steps < 200_000:
+        z, value = fifty(z)
+        steps += 50
+    report(task, "JAX autodiff, descent", time.process_time() - began, 1, "s", f"{steps} steps")
+
+
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or ["gradient", "hessian", "descent", "flow", "atlas", "large", "start"]
+    every = [
+        "gradient",
+        "activations",
+        "hessian",
+        "descent",
+        "flow",
+        "atlas",
+        "large",
+        "tangent",
+        "start",
+        "line",
+    ]
+    chosen = sys.argv[1:] or every
     for name in chosen:
         globals()[f"bench_{name}"]()
     print(json.dumps(RESULTS))

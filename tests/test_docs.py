@@ -174,6 +174,7 @@ QUESTIONS = [
     ("theorem", "spurious", "--from", "6", "--to", "7"),
     ("theorem", "spurious", "--real", "--from", "6", "--to", "7"),
     ("portrait", "-k", "2"),
+    ("order", "--activation", "erf", "--until", "1", "--simulate", "9", "--runs", "2"),
     ("papers",),
     ("run", "arjevani-field-2020-hessian"),
 ]

@@ -16,7 +16,9 @@ from shallows.model import (
     Gaussian,
     Mixture,
     Network,
+    NoisySign,
     Polynomial,
+    Product,
     Rotational,
     Sample,
     ShiftedGaussian,
@@ -51,6 +53,7 @@ def laws() -> dict[str, AbstractLaw]:
             [Gaussian(covariance=SLANTED), Gaussian(3), Rotational(3, 0.5)], [1.0, 2.0, 1.0]
         ),
         "shifted": ShiftedGaussian([0.3, -0.5, 1.0], SLANTED),
+        "product": Product(NoisySign(0.7), 3, tolerance=1e-12),
     }
 
 
@@ -71,9 +74,11 @@ def activations() -> dict[str, AbstractActivation]:
 
 
 def patient(names: Iterable[str]) -> list:
-    """Names as parameters of a test, slow for the law that takes five times as long to compile."""
+    """Names as parameters of a test, slow for laws that take five times as long to compile."""
     slow = pytest.mark.slow
-    return [pytest.param(name, marks=slow) if name == "shifted" else name for name in names]
+    return [
+        pytest.param(name, marks=slow) if name in ("shifted", "product") else name for name in names
+    ]
 
 
 def smooth_laws() -> list[str]:

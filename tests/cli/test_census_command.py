@@ -98,6 +98,17 @@ def test_options_reach_the_census(tmp_path):
     assert options["store"].folder == tmp_path
 
 
+def test_dropout_is_a_probability_and_reaches_the_loss(tmp_path):
+    *_, taken = _asked("census", "-k", 2, "--dropout", 0.8, "--out", tmp_path / "c")
+    assert taken.call_args.args[0].dropout.retain == 0.8
+    for wrong in (0, -0.5, 1.2, "nan"):
+        err = _is_misuse(*_run("census", "-k", 2, "--dropout", wrong, "--out", tmp_path / "d"))
+        assert "a probability in (0, 1]" in err
+    assert not (tmp_path / "d").exists()
+    err = _is_misuse(*_run("census", "--depth", 2, "--dropout", 0.8, "--out", tmp_path / "d"))
+    assert "--dropout was given" in err
+
+
 def test_the_default_is_the_flow_at_ten(tmp_path):
     _, _, _, taken = _asked("census", "--out", tmp_path)
     (loss, starts, method), options = taken.call_args
@@ -552,7 +563,7 @@ def test_biases_are_the_weights_of_a_constant_input(tmp_path):
         (("--law", "signs:2"), "`noise` must lie above 0 and be at most 1"),
         (("--law", "signs:0.5", "-k", "30"), "Use at most 10 inputs"),
         (("--activation", "erf", "--bias"), "closed forms for piecewise linear activations"),
-        (("--law", "cauchy"), "sphere, ball, student:5, signs:0.5;"),
+        (("--law", "cauchy"), "sphere, ball, uniform, laplace, student:5, signs:0.5;"),
         (("--bias", "--certify"), "standard Gaussian inputs"),
     ],
 )

@@ -14,7 +14,7 @@ from shallows.model import AbstractLaw, Network
 
 NAMES = list(zoo.laws())
 # One of each kind, where compiling takes its time: the others differ by numbers only.
-KINDS = ["slanted gaussian", "ball", "weighted sample", "student", "mixture", "shifted"]
+KINDS = ["slanted gaussian", "ball", "weighted sample", "student", "mixture", "shifted", "product"]
 DRAWS = 40_000
 
 

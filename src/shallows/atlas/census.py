@@ -97,6 +97,7 @@ def census(
         "law": law_words(loss.law),
         "trained": type(loss.trained).__name__,
         **({} if loss.activation == relu else {"activation": loss.activation.name}),
+        **({} if loss.dropout is None else {"dropout": loss.dropout.retain}),
         "optimiser": method_words(how),
         "init": float(scale),
         "seed": int(seed),
@@ -166,10 +167,15 @@ def usual_method(loss: SquaredLoss) -> AbstractMethod:
 def usual_step(loss: SquaredLoss) -> float | None:
     """The step of descent if it is not told: 1/λ_max of the Hessian at the teacher.
 
-    None for the ReLU, where `GradientDescent` has a published one: for inputs without a mean. With
-    biases the largest eigenvalue at k = 10 is 4.96, and 5/k is beyond the stability limit.
+    None for the ReLU, where `GradientDescent` has a published one: for inputs without a mean, and
+    without dropout. With biases the largest eigenvalue at k = 10 is 4.96, and 5/k is beyond the
+    stability limit.
     """
-    is_published = loss.activation == relu and not isinstance(loss.law, ShiftedGaussian)
+    is_published = (
+        loss.activation == relu
+        and not isinstance(loss.law, ShiftedGaussian)
+        and loss.dropout is None
+    )
     if is_published or not loss.is_smooth:
         return None
     hessian = loss.cell_hessian_at(loss.teacher.inner, loss.teacher.outer)

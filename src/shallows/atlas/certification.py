@@ -61,7 +61,7 @@ def refuse_uncertifiable(loss: SquaredLoss) -> None:
     """Refuse what no certificate is about.
 
     **Raises.** `ValueError` for other activations than the ReLU, inputs that are not standard
-    Gaussian, and trained heads.
+    Gaussian, dropout, and trained heads.
     """
     law = loss.law
     if loss.activation != relu:
@@ -74,6 +74,11 @@ def refuse_uncertifiable(loss: SquaredLoss) -> None:
         raise ValueError(
             f"Certificates are about standard Gaussian inputs, but the law of the inputs is "
             f"{kind}. Ask for no certificates, or leave the law at its default."
+        )
+    if loss.dropout is not None:
+        raise ValueError(
+            f"Certificates are about the loss itself, but dropout (retain={loss.dropout.retain:g}) "
+            f"adds a term to it. Ask for no certificates, or for no dropout."
         )
     if loss.teacher.outputs is not None:
         raise ValueError(

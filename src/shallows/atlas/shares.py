@@ -101,7 +101,7 @@ def missed(census: Census, *, confidence: float | int = 0.95) -> tuple[Bound, ..
     """Bounds for those of `A`, `I` and `II` that exist at the census' size and no start found.
 
     Empty unless the census is of as many students as orthonormal teachers and inputs, standard
-    Gaussian, with fixed heads and the ReLU: the problem whose families are known.
+    Gaussian, with fixed heads, the ReLU and no dropout: the problem whose families are known.
     """
     asked, k = census.question, census.question.get("neurons")
     known = {
@@ -110,7 +110,9 @@ def missed(census: Census, *, confidence: float | int = 0.95) -> tuple[Bound, ..
         "law": "standard Gaussian",
         "trained": "InnerWeights",
     }
-    if "activation" in asked or any(asked.get(key) != value for key, value in known.items()):
+    if {"activation", "dropout"} & set(asked) or any(
+        asked.get(key) != value for key, value in known.items()
+    ):
         return ()
     # Families are computed by balls and branches, which reading a census does not need.
     from shallows.atlas.families import member

@@ -69,6 +69,7 @@ class Sorter:
             and teacher.outputs is None
             and not loss.trained.is_everything
             and loss.activation == relu
+            and loss.dropout is None
         )
         self.size = teacher_power(loss)
         self.piles: list[Pile] = []

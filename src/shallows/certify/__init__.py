@@ -6,6 +6,7 @@ room does not know how a candidate was found.
 """
 
 from shallows.certify.certificate import Certificate, EigenvalueEnclosure
+from shallows.certify.gram import LeastEigenvalue, least_eigenvalue
 from shallows.certify.infinity import InfinityCertificate, certify_infinity
 from shallows.certify.interval import IntervalCertificate, certify_interval
 from shallows.certify.point import PointCertificate, certify_point
@@ -26,6 +27,7 @@ __all__ = [
     "EigenvalueEnclosure",
     "InfinityCertificate",
     "IntervalCertificate",
+    "LeastEigenvalue",
     "PointCertificate",
     "SplittingCertificate",
     "ThresholdEnclosure",
@@ -36,6 +38,7 @@ __all__ = [
     "certify_point",
     "certify_splitting",
     "certify_threshold",
+    "least_eigenvalue",
     "verify",
     "verify_infinity",
     "verify_interval",

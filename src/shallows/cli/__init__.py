@@ -10,10 +10,12 @@ from shallows.cli import (  # noqa: F401  # importing registers the commands
     census,
     certify,
     families,
+    order,
     papers,
     portraits,
     series,
     slices,
+    spline,
 )
 from shallows.cli.door import app, main
 

@@ -86,9 +86,9 @@ def census(
         str,
         typer.Option(
             "--law",
-            help="`gaussian`, `sphere`, `ball` (of radius √d), `student:NU`, `signs:NOISE` (±1 "
-            "with Gaussian noise), or an npz file: inputs[, weights] (a data set), covariance, or "
-            "covariances[, weights] (a mixture).",
+            help="`gaussian`, `sphere`, `ball` (of radius √d), `uniform` or `laplace` (independent "
+            "inputs), `student:NU`, `signs:NOISE` (±1 with Gaussian noise), or an npz file: "
+            "inputs[, weights] (a data set), covariance, or covariances[, weights] (a mixture).",
         ),
     ] = "gaussian",
     activation: Annotated[
@@ -99,8 +99,16 @@ def census(
             "`tanh`, `sigmoid`, `softplus`, `silu` or `gelu`.",
         ),
     ] = "relu",
+    dropout: Annotated[
+        float | None,
+        typer.Option(
+            "--dropout",
+            help="Add the mean effect of dropout that KEEPS each neuron with this probability, in "
+            "(0, 1].",
+        ),
+    ] = None,
     depth: Annotated[
-        int, typer.Option("--depth", help="Hidden layers; more than 1 need a smooth activation.")
+        int, typer.Option("--depth", help="Hidden layers; more than one on drawn data.")
     ] = 1,
     points: Annotated[
         int | None,
@@ -140,6 +148,7 @@ def census(
                 "teacher": teacher != "orthonormal",
                 "trained": trained is not Trained.inner,
                 "bias": bias,
+                "dropout": dropout is not None,
                 "certify": certify,
                 "workers": workers != 1,
                 "optimiser sgd": optimiser is Optimiser.sgd,
@@ -177,7 +186,7 @@ def census(
     if neurons is not None:
         positive_integer("neurons", neurons)
     # One problem at a time is in memory; the first is made before anything is written.
-    loss = problem(sizes[0], inputs, teacher, law, trained, activation, bias)
+    loss = problem(sizes[0], inputs, teacher, law, trained, activation, bias, dropout)
     method = _method(optimiser, step, loss)
     if certify:
         from shallows.atlas.certification import refuse_uncertifiable
@@ -189,7 +198,7 @@ def census(
     found: list[Census] = []
     for size in sizes:
         if found:
-            loss = problem(size, inputs, teacher, law, trained, activation, bias)
+            loss = problem(size, inputs, teacher, law, trained, activation, bias, dropout)
         k = loss.teacher.neurons if neurons is None else neurons
         with _bar(f"k = {k}", starts) as pulse:
             made = shallows.census(
@@ -230,6 +239,7 @@ def _at_depth(
     as_json: bool,
 ) -> None:
     from shallows.cli.depth import census_at_depth, refuse_beside_depth
+    from shallows.model.named import activation as called
     from shallows.solve import GradientDescent, GradientFlow
     from shallows.solve.methods import positive
 
@@ -245,12 +255,15 @@ def _at_depth(
             f"With `--depth {depth}` data are drawn from a named law, but `--law` is the file "
             f"{law!r}. Use gaussian, sphere, ball or student:5."
         )
-    if optimiser is not Optimiser.gd and step is not None:
+    # At every kink of a data set's loss a flow's step shrinks to nothing.
+    kinked = not called(activation).is_smooth
+    descends = optimiser is Optimiser.gd or (optimiser is None and kinked)
+    if not descends and step is not None:
         raise ValueError(
             f"The gradient flow has no step, but `--step {step}` was given. Leave it out, or use "
             f"`--optimiser gd`."
         )
-    how = GradientDescent(step) if optimiser is Optimiser.gd else GradientFlow()
+    how = GradientDescent(0.1 if step is None else step) if descends else GradientFlow()
     if init is not None:
         positive("init", init)
     census_at_depth(

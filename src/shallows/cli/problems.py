@@ -26,9 +26,10 @@ def problem(
     trained: Trained,
     activation: str,
     has_biases: bool,
+    retain: float | None = None,
 ) -> "SquaredLoss":
     """The loss that these options mean; `law` and `teacher` are words or names of files."""
-    from shallows.landscape import AllWeights, InnerWeights, SquaredLoss
+    from shallows.landscape import AllWeights, Dropout, InnerWeights, SquaredLoss
     from shallows.model import Network, orthonormal, with_constant
     from shallows.model.named import activation as called
 
@@ -66,18 +67,29 @@ def problem(
     assert inputs_law is not None  # a name or a file
     if has_biases:
         target, inputs_law = target.with_constant(), with_constant(inputs_law)
-    return SquaredLoss(target, inputs_law, options[trained]())
+    dropout = None if retain is None else Dropout(retain)
+    return SquaredLoss(target, inputs_law, options[trained](), dropout=dropout)
 
 
 def named_law(text: str) -> "Callable[[int], AbstractLaw] | None":
     """The law of that name for any number of inputs; None if it is no name, but a file's."""
-    from shallows.model import Gaussian, Rotational, StudentT, noisy_signs
+    from shallows.model import (
+        Gaussian,
+        Laplace,
+        Product,
+        Rotational,
+        StudentT,
+        Uniform,
+        noisy_signs,
+    )
 
     word, colon, number = text.partition(":")
     named: dict[str, Callable[[int], AbstractLaw]] = {
         "gaussian": Gaussian,
         "sphere": Rotational,
         "ball": partial(Rotational, filled=True),
+        "uniform": partial(Product, Uniform()),
+        "laplace": partial(Product, Laplace()),
     }
     if not colon and word in named:
         return named[word]

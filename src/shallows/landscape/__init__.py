@@ -4,7 +4,18 @@ This room knows no algorithm.
 """
 
 from shallows.landscape.deep import DeepLoss, HiddenLayers
+from shallows.landscape.dropout import AbstractMasks, Dropconnect, Dropout
+from shallows.landscape.equalised import (
+    Minimisers,
+    NormalSpectrum,
+    equalised,
+    minimisers,
+    rank_one_levels,
+)
+from shallows.landscape.line import LineLoss, attractors, invariants, polar, unpolar
+from shallows.landscape.linear import DeepLinearLoss, LinearLoss, balanced, gaussian_start
 from shallows.landscape.loss import AbstractTrained, AllWeights, InnerWeights, SquaredLoss
+from shallows.landscape.norm_weighted import NormWeighted, SampledNormWeighted
 from shallows.landscape.planes import KinkCurve, Plane, slice_through
 from shallows.landscape.slices import (
     AbstractPath,
@@ -20,25 +31,44 @@ from shallows.landscape.slices import (
 from shallows.landscape.splits import NeuronSplit, Signature, SplitLine
 
 __all__ = [
+    "AbstractMasks",
     "AbstractPath",
     "AbstractTrained",
     "AllWeights",
+    "DeepLinearLoss",
     "DeepLoss",
+    "Dropconnect",
+    "Dropout",
     "Event",
     "GreatCircles",
     "HiddenLayers",
     "InnerWeights",
     "Kink",
     "KinkCurve",
+    "LineLoss",
+    "LinearLoss",
     "Meeting",
+    "Minimisers",
     "NeuronSplit",
+    "NormWeighted",
+    "NormalSpectrum",
     "Plane",
+    "SampledNormWeighted",
     "Signature",
     "Slice",
     "SplitLine",
     "SquaredLoss",
     "Straight",
+    "attractors",
+    "balanced",
+    "equalised",
+    "gaussian_start",
+    "invariants",
     "kinks",
+    "minimisers",
+    "polar",
+    "rank_one_levels",
     "slice_along",
     "slice_through",
+    "unpolar",
 ]

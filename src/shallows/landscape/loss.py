@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from shallows.landscape.dropout import Dropout, Filtered
 from shallows.model import AbstractActivation, AbstractLaw, Network, PiecewiseLinear
 from shallows.model.laws import AbstractEllipsoidal
 
@@ -74,7 +75,9 @@ class SquaredLoss(eqx.Module):
     ½ tr CᵀKC for several outputs: a sum of single-output losses that share their neurons. Student
     and teacher may have any widths and heads, and have the same activation σ and outputs;
     `trained` says which parameters derivatives are taken in, and `law` over which inputs x the
-    mean is.
+    mean is. With `dropout` the student's neurons are kept with probability p and then divided by p,
+    and the mean is also over that: a term $\frac{1-p}{2p} \sum_i a_i^2 K(w_i, w_i)$ on the
+    diagonal of K.
 
     **Accuracy.** For Gaussian and elliptical laws the loss is exact to about 1e-15 of E f², the
     gradient to 1e-14, the Hessian to 1e-13, at every student without a zero neuron (and for smooth
@@ -93,8 +96,16 @@ class SquaredLoss(eqx.Module):
     trained: AbstractTrained
     has_basis: bool = eqx.field(static=True)
     """Whether the teacher's neurons are the standard basis, whose overlaps are cheaper."""
+    dropout: Dropout | None
 
-    def __init__(self, teacher: Network, law: AbstractLaw, trained: AbstractTrained | None = None):
+    def __init__(
+        self,
+        teacher: Network,
+        law: AbstractLaw,
+        trained: AbstractTrained | None = None,
+        *,
+        dropout: Dropout | None = None,
+    ):
         for role, thing, kind in (
             ("teacher", teacher, Network),
             ("law", law, AbstractLaw),
@@ -105,6 +116,11 @@ class SquaredLoss(eqx.Module):
                     f"`{role}` is a {type(thing).__name__}, but a loss needs a teacher "
                     f"(`Network`), a law (`Gaussian(d)`, …) and `InnerWeights()` or `AllWeights()`."
                 )
+        if not isinstance(dropout, Dropout | None):
+            raise TypeError(
+                f"`dropout` is a {type(dropout).__name__}, but must say how often a neuron stays. "
+                f"Use e.g. `Dropout(0.8)`."
+            )
         if teacher.inputs != law.inputs:
             raise ValueError(
                 f"Teacher and law live in different spaces: the teacher has {teacher.inputs} "
@@ -120,6 +136,7 @@ class SquaredLoss(eqx.Module):
         self.teacher, self.law = teacher, law
         self.trained = InnerWeights() if trained is None else trained
         self.has_basis = bool(jnp.array_equal(teacher.inner, jnp.eye(law.inputs)))
+        self.dropout = dropout
 
     @property
     def activation(self) -> AbstractActivation:
@@ -184,11 +201,17 @@ class SquaredLoss(eqx.Module):
         with norms at their worst in the ball. Follows from sup |∂³K/∂u³| = (3√3/4π)|v|/|u|² and
         sup |∂³K/∂u²∂v| = 1/(π|u|), and is linear in the width where the constant of Safran & Shamir
         (2018) is quadratic; times 4m² for other piecewise linear activations, and summed over
-        outputs. Infinite when a neuron can vanish in the ball, when heads are trained, for smooth
-        activations, and for laws that have no closed form.
+        outputs. Dropout adds a quadratic form and no third derivative. Infinite when a neuron can
+        vanish in the ball, when heads are trained, for smooth activations, and for laws that have
+        no closed form.
         """
         self._check_single(student)
         return float(self.lipschitz_at(student.inner, student.outer, jnp.asarray(radius)))
+
+    @property
+    def _seen(self) -> AbstractLaw | Filtered:
+        """The law, as it sees students through their masks."""
+        return self.law if self.dropout is None else Filtered(self.law, self.dropout)
 
     # The array forms: what the solvers call, with batches where the law allows them.
 
@@ -214,20 +237,20 @@ class SquaredLoss(eqx.Module):
         self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"] | Float[Array, "*b k o"]
     ) -> Float[Array, "*b"]:
         """The loss, of arrays."""
-        v, sigma = self.teacher.inner, self.activation
-        return self._sum(lambda a, b: self.law.energy(w, a, v, b, sigma), w, a)
+        v, sigma, law = self.teacher.inner, self.activation, self._seen
+        return self._sum(lambda a, b: law.energy(w, a, v, b, sigma), w, a)
 
     @jax.jit
     def gradient_at(
         self, w: Float[Array, "*b k d"], a: Float[Array, "*b k"] | Float[Array, "*b k o"]
     ) -> Float[Array, "*b k p"]:
         """The gradient, of arrays."""
-        v, sigma = self.teacher.inner, self.activation
+        v, sigma, law = self.teacher.inner, self.activation, self._seen
         known = None if self.has_basis else v
-        slope = self._sum(lambda a, b: self.law.slope(w, a, known, b, sigma), w, a)
+        slope = self._sum(lambda a, b: law.slope(w, a, known, b, sigma), w, a)
         if not self.trained.is_everything:
             return slope
-        heads = self._each(lambda a, b: self.law.head_slope(w, a, v, b, sigma), w, a)
+        heads = self._each(lambda a, b: law.head_slope(w, a, v, b, sigma), w, a)
         return self.trained.join(
             slope, heads if heads.ndim < w.ndim else jnp.moveaxis(heads, 0, -1)
         )
@@ -237,15 +260,16 @@ class SquaredLoss(eqx.Module):
         self, w: Float[Array, "k d"], a: Float[Array, " k"] | Float[Array, "k o"]
     ) -> Float[Array, "kp kp"]:
         """The Hessian, of arrays."""
-        v, sigma = self.teacher.inner, self.activation
+        v, sigma, law = self.teacher.inner, self.activation, self._seen
         k, d = w.shape
-        inner = self._sum(lambda a, b: self.law.curvature(w, a, v, b, sigma), w, a)
+        inner = self._sum(lambda a, b: law.curvature(w, a, v, b, sigma), w, a)
         if not self.trained.is_everything:
             return inner.reshape(k * d, k * d)
-        mixed = self._each(lambda a, b: self.law.head_curvature(w, a, v, b, sigma), w, a)
+        mixed = self._each(lambda a, b: law.head_curvature(w, a, v, b, sigma), w, a)
         mixed = jnp.moveaxis(mixed.reshape(-1, k, d, k), 0, -1)
         o = mixed.shape[-1]
-        heads = jnp.einsum("ij,pq->ipjq", self.law.gram(w, w, sigma), jnp.eye(o))
+        gram = law.head_gram(w, sigma) if isinstance(law, Filtered) else law.gram(w, w, sigma)
+        heads = jnp.einsum("ij,pq->ipjq", gram, jnp.eye(o))
         full = jnp.zeros((k, d + o, k, d + o))
         full = full.at[:, :d, :, :d].set(inner).at[:, d:, :, d:].set(heads)
         full = full.at[:, :d, :, d:].set(mixed).at[:, d:, :, :d].set(mixed.transpose(2, 3, 0, 1))

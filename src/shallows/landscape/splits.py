@@ -37,7 +37,7 @@ class NeuronSplit:
     """A student with one neuron split in two, in all ways.
 
     **Raises.** `ValueError` for a neuron that there is not, one that is zero, heads that are
-    trained, and losses without Hessian.
+    trained, dropout, and losses without Hessian.
     """
 
     loss: SquaredLoss
@@ -55,6 +55,11 @@ class NeuronSplit:
             raise ValueError(
                 "The Hessian along a split is that in neurons, but here heads are trained, too. "
                 "Use `SquaredLoss(teacher, law)`."
+            )
+        if self.loss.dropout is not None:
+            raise ValueError(
+                "The loss is constant along a split, but with dropout it is not: two masks make "
+                "less noise than one. Leave `dropout` out."
             )
         self.loss.hessian(self.student)  # raises where there is none
 

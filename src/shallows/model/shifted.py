@@ -26,7 +26,7 @@ class ShiftedGaussian(AbstractLinear):
     may be singular: an input of variance zero is a constant one. Without `covariance` it is I.
 
     **Accuracy.** Relative to |R u||R v| as in `biased`: overlaps and gradients to 1e-15 and
-    1e-14, second derivatives to 1e-13, also where neurons are parallel. **Cost.** About ten times
+    1e-14, second derivatives to 1e-13, also where neurons are parallel. **Cost.** 30 to 70 times
     that of a centred Gaussian, four times that for piecewise linear activations other than relu.
 
     **Raises.** `ValueError` as `Gaussian`, and for a mean that is no vector of as many inputs.

@@ -13,6 +13,7 @@ from shallows.solve.branch import (
     Waypoint,
     branch,
 )
+from shallows.solve.chebyshev import Chebyshev, Relaxation, Stop, relaxation
 from shallows.solve.critical import CriticalPoint, Newton, NewtonOutcome, critical_point
 from shallows.solve.departures import Departure, departures
 from shallows.solve.directions import AbstractDirection, Fraction, Perturbation, Resizing, Width
@@ -27,11 +28,30 @@ from shallows.solve.flow import (
     teacher_power,
     trajectory,
 )
+from shallows.solve.kernel_flow import KernelFlow, least_norm_heads
+from shallows.solve.kernel_regression import KernelRegression, LinearisedDescent
+from shallows.solve.knots import (
+    Encounter,
+    KnotFlow,
+    Passage,
+    TwinFlow,
+    full_flow,
+    reduced_flow,
+    twin_flow,
+)
+from shallows.solve.line_fit import LineFit, LineStart, line_fit
 from shallows.solve.methods import (
     AbstractMethod,
     GradientDescent,
     GradientFlow,
     StochasticDescent,
+)
+from shallows.solve.order_parameters import (
+    OnlineLearning,
+    OrderParameters,
+    Simulation,
+    online,
+    simulate,
 )
 from shallows.solve.relations import closed_form
 from shallows.solve.series import EigenvalueSeries, Series, Term, branch_series
@@ -46,27 +66,42 @@ __all__ = [
     "ArcPoint",
     "Branch",
     "BranchOutcome",
+    "Chebyshev",
     "CriticalPoint",
     "Departure",
     "EigenvalueSeries",
+    "Encounter",
     "Endpoint",
     "Event",
     "EventKind",
     "Fraction",
     "GradientDescent",
     "GradientFlow",
+    "KernelFlow",
+    "KernelRegression",
+    "KnotFlow",
+    "LineFit",
+    "LineStart",
+    "LinearisedDescent",
     "Newton",
     "NewtonOutcome",
+    "OnlineLearning",
+    "OrderParameters",
     "Outcome",
+    "Passage",
     "Perturbation",
     "PseudoArclength",
+    "Relaxation",
     "Resizing",
     "Series",
+    "Simulation",
     "StochasticDescent",
+    "Stop",
     "SymmetricPoint",
     "Term",
     "Tracing",
     "Trajectory",
+    "TwinFlow",
     "Waypoint",
     "Width",
     "arc",
@@ -76,9 +111,17 @@ __all__ = [
     "critical_point",
     "departures",
     "endpoints",
+    "full_flow",
     "has_continuum",
+    "least_norm_heads",
+    "line_fit",
+    "online",
     "recorded",
+    "reduced_flow",
+    "relaxation",
+    "simulate",
     "symmetric_point",
     "teacher_power",
     "trajectory",
+    "twin_flow",
 ]

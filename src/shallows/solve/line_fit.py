@@ -133,8 +133,8 @@ def line_fit(
     Knots slide along samples by a ramp (`LineLoss.blur`) of a twentieth of the distance of the
     nearest two samples, for neurons of the start's size.
 
-    **Accuracy.** `drift` says it; at the default tolerance of 1e-2 a step 5 to 20 per cent of δ. What
-    is fitted is exact: the values are those of the network.
+    **Accuracy.** `drift` says it; at the default tolerance of 1e-2 a step, 5 to 20 per cent of δ.
+    What is fitted is exact: the values are those of the network.
 
     **Raises.** `ValueError` as `LineLoss`. **Cost.** m log n + n operations a gradient; the tangent
     kernel, m n², once a step.
