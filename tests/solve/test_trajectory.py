@@ -394,3 +394,13 @@ def test_starts_must_fit_the_loss():
 def test_there_is_at_least_one_lane(lanes):
     with pytest.raises(ValueError, match=f"`lanes` must be a positive integer, but is {lanes}"):
         trajectory(_problem(), _starts(), lanes=lanes)
+
+
+def test_students_with_several_outputs_train_too():
+    heads = np.random.default_rng(0).normal(size=(3, 2))
+    loss = SquaredLoss(Network(np.eye(3), heads), Gaussian(3))
+    near = np.eye(3) + 0.1 * np.random.default_rng(1).normal(size=(2, 3, 3))
+    ends = trajectory(loss, Network(near, np.stack([heads] * 2)), GradientDescent(0.3))
+    assert ends.outcome == (Outcome.settled,) * 2
+    np.testing.assert_allclose(np.asarray(ends.student.inner), [np.eye(3)] * 2, atol=1e-10)
+    assert np.max(ends.gradient_norm) <= 1e-12

@@ -125,7 +125,7 @@ def _newton(loss, start, how, flow, pace) -> CriticalPoint:
 def polish(
     loss: SquaredLoss,
     theta: Float[np.ndarray, "k p"],
-    heads: Float[np.ndarray, " k"],
+    heads: Float[np.ndarray, " k"] | Float[np.ndarray, "k o"],
     how: Newton,
     flow: AbstractMethod,
     pace: float,

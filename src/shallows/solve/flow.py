@@ -134,7 +134,7 @@ def trajectory(
 def endpoints(
     loss: SquaredLoss,
     inner: Float[np.ndarray, "n k d"],
-    outer: Float[np.ndarray, "n k"],
+    outer: Float[np.ndarray, "n k"] | Float[np.ndarray, "n k o"],
     method: AbstractMethod | None = None,
     *,
     keys: Key[Array, " n"],

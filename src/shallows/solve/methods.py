@@ -24,7 +24,7 @@ class State(eqx.Module):
     """Where each lane is, and what its next step needs."""
 
     theta: Float[Array, "*b k p"]
-    heads: Float[Array, "*b k"]
+    heads: Float[Array, "*b k"] | Float[Array, "*b k o"]
     """Outer weights where they are not trained."""
     slope: Float[Array, "*b k p"]
     """The gradient at θ."""
@@ -53,7 +53,7 @@ class AbstractMethod(eqx.Module):
         self,
         loss: SquaredLoss,
         theta: Float[Array, "b k p"],
-        heads: Float[Array, "b k"],
+        heads: Float[Array, "b k"] | Float[Array, "b k o"],
         keys: Key[Array, " b"],
     ) -> State:
         """The states of a batch of starts."""
