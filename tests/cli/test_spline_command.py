@@ -124,3 +124,33 @@ def test_files_that_are_not_there_or_no_text_are_misuse(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00\x81")
     assert "not a text file" in _is_misuse(*_run("spline", binary, "--init-scale", 1))
     assert "not a text file" in _is_misuse(*_run("spline", tmp_path, "--init-scale", 1))
+
+
+@pytest.mark.slow  # draws
+def test_a_map_of_regimes_goes_on_where_it_stopped(tmp_path):
+    words = ("phases", _csv(tmp_path / "data.csv"), "--scales", "30,0.7", "--until", 0.02)
+    options = (*words, "-m", 60, "--out", tmp_path / "map", "--json")
+    status, text, _ = _run(*options, "--exponents", "1")
+    found = json.loads(text)
+    assert (status, found["scales"], found["exponents"]) == (0, [0.7, 30.0], [1.0])
+    assert found["reached"] == [[True, True]]
+    assert found["moved"][0][0] > 20 * found["moved"][0][1]  # knots move from small scales
+    assert found["cubic"][0][1] < found["cubic"][0][0]
+    records = sorted((tmp_path / "map" / "phase-map").glob("*.json"))
+    times = [path.stat().st_mtime_ns for path in records]
+    assert _run(*options, "--exponents", "1")[1] == text
+    assert [path.stat().st_mtime_ns for path in records] == times
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--scales", "a,b"), "`--scales` is a list of numbers with commas between, but is 'a,b'"),
+        (("--scales", "-1"), "κ"),
+        (("--exponents", "3"), "exponent"),
+    ],
+)
+def test_a_map_of_nothing_is_refused(words, message, tmp_path):
+    found = _run("phases", _csv(tmp_path / "data.csv"), *words, "--out", tmp_path / "map")
+    assert message in found[2]
+    assert (found[0], found[1]) == (2, "")

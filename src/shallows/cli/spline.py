@@ -12,7 +12,7 @@ import typer
 from shallows.cli.door import app, bar, print_json, say, show
 
 if TYPE_CHECKING:
-    from shallows.report.splines import FittedLine
+    from shallows.atlas.lines import FittedLine
 
 _MOST_POINTS, _MOST_NEURONS = 500, 100_000
 
@@ -53,8 +53,8 @@ def spline(
         raise ValueError(f"`--seed` must not be negative, but is {seed}. Use e.g. 0.")
     if width > _MOST_NEURONS:
         raise ValueError(f"`--width` may be at most {_MOST_NEURONS}, but is {width}. Use fewer.")
+    from shallows.atlas.lines import fitted_line
     from shallows.model.pieces import samples
-    from shallows.report.splines import fitted_line
     from shallows.solve.chebyshev import Chebyshev, Stop
     from shallows.solve.line_fit import LineStart
 
@@ -93,6 +93,74 @@ def spline(
     if stop is not Stop.reached_value:
         say(f"shallows: {stop.name}: {made.fit.advice}")
         raise SystemExit(1)
+
+
+@app.command(epilog="Example: `shallows phases DATA.csv --scales 0.7,7,70 --exponents 0.5,1`")
+def phases(
+    data: Annotated[Path, typer.Argument(help="A CSV file with two columns, x and y.")],
+    scales: Annotated[
+        str, typer.Option("--scales", help="Scales κ of the start, with commas between.")
+    ] = "0.7,1.5,3,7,20,100",
+    exponents: Annotated[
+        str, typer.Option("--exponents", help="Exponents of α(m), with commas between.")
+    ] = "0.5,0.75,1",
+    width: Annotated[int, typer.Option("--width", "-m", help="Neurons m, an even number.")] = 1000,
+    until: Annotated[
+        float, typer.Option("--until", help="Loss to reach, as a share of that at the start.")
+    ] = 1e-3,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of a flow, at most.")] = 3000,
+    seed: Annotated[int, typer.Option("--seed", help="Chooses the starts.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the store and figure.")] = Path(
+        "phases"
+    ),
+    workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """A map of training regimes for your points: whether knots stay or move, from which start.
+
+    The same network is trained from inner weights ±κ and outer ones ±1/κ, its output divided by
+    mᵉ, for each κ and e. Interrupt it when you like: the same command goes on where it stopped.
+    """
+    x, y = _points_in(data)
+    lists = [_numbers(*pair) for pair in (("--scales", scales), ("--exponents", exponents))]
+    from shallows.atlas.lines import phase_map
+    from shallows.lab import Here, Processes, Store
+    from shallows.report.figures import save_figure
+    from shallows.report.splines import phase_figure, phase_table
+
+    place = Here() if workers == 1 else Processes(workers)
+    with bar("fits", len(set(lists[0])) * len(set(lists[1]))) as move:
+        found = phase_map(
+            x,
+            y,
+            *lists,
+            width=width,
+            seed=seed,
+            relative_loss=until,
+            max_steps=steps,
+            store=Store(out),
+            on=place,
+            progress=lambda e: move(e.done, e.damaged),
+        )
+    pictures = save_figure(phase_figure(found), out / "phases")
+    say(f"Wrote {pictures[0]} and {pictures[1]}.")
+    if as_json:
+        print_json(found.as_json())
+    else:
+        show(phase_table(found))
+    missed = int(found.reached.size - found.reached.sum())
+    if missed:
+        say(f"shallows: {missed} fits did not reach the loss. Allow more `--steps`.")
+        raise SystemExit(1)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"`{option}` is a list of numbers with commas between, but is {text!r}. Use e.g. 0.7,7."
+        ) from None
 
 
 def _document(made: "FittedLine", files: list[str]) -> dict[str, Any]:

@@ -87,8 +87,27 @@ def cases(scale: Scale) -> list[Case]:
     """Censuses: the target's own problem, other laws, other activations, more layers."""
     k, starts, layers = {
         Scale.smoke: (8, 60, [("erf", 2, 3, 3)]),
-        Scale.desk: (9, 200, [("erf", 2, 4, 20), ("tanh", 2, 3, 20), ("erf", 3, 3, 20)]),
-        Scale.paper: (12, 1000, [("erf", 2, 4, 100), ("tanh", 2, 4, 100), ("erf", 3, 4, 100)]),
+        Scale.desk: (
+            9,
+            200,
+            [
+                ("erf", 2, 4, 20),
+                ("tanh", 2, 3, 20),
+                ("erf", 3, 3, 20),
+                ("relu", 2, 3, 20),
+            ],
+        ),
+        Scale.paper: (
+            12,
+            1000,
+            [
+                ("erf", 2, 4, 100),
+                ("tanh", 2, 4, 100),
+                ("erf", 3, 4, 100),
+                ("relu", 2, 3, 100),
+                ("relu", 2, 4, 100),
+            ],
+        ),
     }[scale]
     laws = {
         Scale.smoke: [],  # compiling a landscape takes seconds
@@ -183,12 +202,17 @@ def _deep(case: dict) -> Result:
     points = np.asarray(Gaussian(d).draw(jax.random.key(0), case["points"]))
     target = iterated(d, case["layers"], activation(case["activation"]))
     loss = DeepLoss(target, closed_sample(points))
-    found = deep_census(loss, case["starts"], GradientFlow(max_steps=5000))
+    kinked = not loss.is_smooth
+    how = GradientDescent(0.1, max_steps=50_000) if kinked else GradientFlow(max_steps=5000)
+    found = deep_census(loss, case["starts"], how)
+    # Minima of ReLU networks come in continua, whose members share their function's symmetry.
     ends = [
         {
-            "isotropy": family.isotropy.name,
-            "order": family.isotropy.order,
-            "is_diagonal": family.isotropy.is_diagonal,
+            "isotropy": f"function of order {family.symmetries}"
+            if kinked
+            else family.isotropy.name,
+            "order": family.symmetries if kinked else family.isotropy.order,
+            "is_diagonal": kinked or family.isotropy.is_diagonal,
             "each_layer": list(family.each_layer),
             "count": family.count,
             "loss": family.loss,
@@ -306,7 +330,7 @@ PAPER = Paper(
     title="On the Principle of Least Symmetry Breaking in Shallow ReLU Models",
     source=_SOURCE,
     claims=CLAIMS,
-    version=1,
+    version=2,
     cases=cases,
     measure=measure,
     judge=judge,

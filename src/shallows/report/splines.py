@@ -1,147 +1,28 @@
 """A network on a line for the eye: fit, knots on their way, and what the fit is compared with."""
 
-import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 from rich.text import Text
 
-from shallows.model.audit import Audit, audit, clustering
-from shallows.model.pieces import (
-    LinearSpline,
-    linear_interpolant,
-    linear_spline,
-    natural_cubic,
-    samples,
-)
+from shallows.atlas.lines import FittedLine, PhaseMap
+from shallows.model.pieces import linear_interpolant, natural_cubic
 from shallows.report import scales
 from shallows.report.axes import LEGEND_BELOW, Plot, frame
 from shallows.report.figures import _STYLE, _figure
 from shallows.report.page import _write
 from shallows.report.terminal import _table
 from shallows.report.words import significant
-from shallows.solve.chebyshev import Chebyshev
-from shallows.solve.line_fit import LineFit, LineStart, line_fit
 
 _DRAWN = 150  # knots
 _GRID = 801
-_NEAR, _TOLERANCE = 0.02, 0.01
-
-
-@dataclasses.dataclass(frozen=True)
-class Gap:
-    """How far the fit is from another interpolant, between the first and the last sample."""
-
-    rms: float
-    largest: float
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FittedLine:
-    """A fit in the units of its data, with its audit."""
-
-    x: Float[np.ndarray, " n"]
-    y: Float[np.ndarray, " n"]
-    start: LineStart
-    fit: LineFit
-    """In the units it was trained in: x in [−1, 1], y of mean zero and at most 1."""
-    splines: tuple[LinearSpline, ...]
-    """At each state that was kept."""
-    knots: Float[np.ndarray, "q m"]
-    """Of each neuron, likewise."""
-    audit: Audit
-    gaps: Mapping[str, Gap]
-    clustering: tuple[float, float]
-
-    @property
-    def spline(self) -> LinearSpline:
-        """What was fitted."""
-        return self.splines[-1]
-
-    @property
-    def loss(self) -> float:
-        """½ Σ (f − y)²."""
-        return 0.5 * float(np.sum((self.spline(self.x) - self.y) ** 2))
-
-    @property
-    def relative_loss(self) -> float:
-        """The loss as a share of that of the constant mean, where the network starts."""
-        return self.loss / (0.5 * float(np.sum((self.y - np.mean(self.y)) ** 2)))
-
-    @property
-    def moved(self) -> float:
-        """The median distance by which a knot has moved."""
-        return float(np.nanmedian(np.abs(self.knots[-1] - self.knots[0])))
-
-
-def fitted_line(
-    x: Sequence[float],
-    y: Sequence[float],
-    start: LineStart,
-    *,
-    relative_loss: float = 1e-4,
-    method: Chebyshev | None = None,
-    snapshots: int = 40,
-    progress: Callable[[float, float], object] | None = None,
-) -> FittedLine:
-    """Train in normalised units, and audit in those of the data.
-
-    **Convention.** In the audit a knot counts as at a sample within 2 % of half the range (or a
-    third of the least distance of samples), and a rule holds up to 1 % of TV(f′).
-
-    **Raises.** `ValueError` as `samples`, `line_fit`, and where all values are the same.
-    """
-    u, v = samples(x, y)
-    centre, half = (u[0] + u[-1]) / 2, (u[-1] - u[0]) / 2
-    offset = float(np.mean(v))
-    factor = float(np.max(np.abs(v - offset)))
-    if not factor > 1e-12 * abs(offset):
-        raise ValueError(
-            f"All {len(v)} values are {offset:.6g}: a constant needs no fit. Give other values."
-        )
-    t, goal = (u - centre) / half, (v - offset) / factor
-    whole = 0.5 * float(goal @ goal)
-    fit = line_fit(
-        t,
-        goal,
-        start,
-        relative_loss=relative_loss,
-        method=method,
-        snapshots=snapshots,
-        progress=None if progress is None else lambda time, loss: progress(time, loss / whole),
-    )
-    made = tuple(
-        linear_spline(fit.loss.network(z)).in_units(centre, half, offset, factor)
-        for z in fit.run.kept
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        knots = centre + half * np.array([z[1] / z[0] for z in fit.run.kept])
-    near = min(_NEAR * half, float(np.min(np.diff(u))) / 3)
-    grid = np.linspace(u[0], u[-1], _GRID)
-    others = {"natural cubic": natural_cubic(u, v), "linear interpolant": linear_interpolant(u, v)}
-    gaps = {name: _gap(made[-1](grid) - other(grid)) for name, other in others.items()}
-    return FittedLine(
-        u,
-        v,
-        start,
-        fit,
-        made,
-        knots,
-        audit(made[-1], u, near=near, tolerance=_TOLERANCE),
-        gaps,
-        clustering(fit.loss.network(fit.end), t),
-    )
-
-
-def _gap(difference) -> Gap:
-    return Gap(float(np.sqrt(np.mean(difference**2))), float(np.max(np.abs(difference))))
 
 
 def spline_table(made: FittedLine) -> Table:
@@ -219,6 +100,55 @@ def spline_figure(made: FittedLine) -> Figure:
         for handle in legend.get_lines():
             handle.set(linewidth=1.5, alpha=1)
     return figure
+
+
+def phase_figure(found: PhaseMap) -> Figure:
+    """Over scale and exponent: how far knots move, and which interpolant the fit is nearer to.
+
+    **Convention.** 7.2 inches wide. Right: distance to the cubic spline as a share of the sum of
+    both, 0 for a cubic spline and 1 for the linear interpolant. Hatched: the loss was not reached.
+    """
+    with matplotlib.rc_context(_STYLE):
+        figure = _figure(7.2, 1.6 + 0.32 * len(found.exponents))
+        panels = figure.subplots(1, 2, sharey=True)
+        with np.errstate(divide="ignore"):
+            pictures = (np.log10(found.moved), found.cubic / (found.cubic + found.linear))
+        titles = ("(a) median knot move", "(b) cubic (0) or linear (1)")
+        known = pictures[0][np.isfinite(pictures[0])]
+        spans = (known.min(initial=0.0), known.max(initial=-9.0)), (0.0, 1.0)
+        for axes, values, title, (low, high) in zip(panels, pictures, titles, spans, strict=True):
+            drawn = axes.imshow(
+                values, origin="lower", aspect="auto", cmap="cividis", vmin=low, vmax=high
+            )
+            for row, column in np.argwhere(~found.reached):
+                box = (column - 0.5, row - 0.5)
+                axes.add_patch(Rectangle(box, 1, 1, fill=False, hatch="////", ec="white", lw=0))
+            axes.set_xticks(range(len(found.scales)), [f"{k:g}" for k in found.scales])
+            axes.set_yticks(range(len(found.exponents)), [f"{e:g}" for e in found.exponents])
+            axes.set_xlabel("scale κ of the start")
+            axes.set_title(title, loc="left")
+            bar = figure.colorbar(drawn, ax=axes)
+            if axes is panels[0]:
+                ticks = MaxNLocator(5, integer=True).tick_values(low, high)
+                ticks = ticks[(ticks >= low) & (ticks <= high)]
+                bar.set_ticks(list(ticks), labels=[f"{10**t:g}" for t in ticks])
+        panels[0].set_ylabel("exponent of α(m)")
+    return figure
+
+
+def phase_table(found: PhaseMap) -> Table:
+    """One row for each fit."""
+    table = _table("Fits by scale and exponent", "Distances are root mean squares.")
+    for heading in ("exponent", "scale κ", "knot move", "clustering", "to cubic", "to linear"):
+        table.add_column(heading, justify="right")
+    table.add_column("loss", justify="right")
+    for row, exponent in enumerate(found.exponents):
+        for column, kappa in enumerate(found.scales):
+            at = row, column
+            names = (found.moved, found.clustering, found.cubic, found.linear, found.loss)
+            cells = (f"{exponent:g}", f"{kappa:g}", *(significant(float(v[at]), 3) for v in names))
+            table.add_row(*map(Text, cells), style=None if found.reached[at] else "dim")
+    return table
 
 
 def _others(made):
