@@ -21,7 +21,7 @@ $$ S = S_{\text{Gauss}} + \frac{2}{\pi^2} \int_0^\infty \frac{d\tau}{\tau} \Bigl
 The Gaussian part is a closed form. The rest is exactly 0 where neurons are parallel. τ is chosen on
 a scale that follows the angle of the neurons, ρ as φ needs it.
 
-**Source.** Derived here.
+The formula is our own.
 """
 
 import functools
