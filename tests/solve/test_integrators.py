@@ -47,9 +47,9 @@ def test_every_method_meets_the_eight_conditions_of_order_four(method):
         3: [b @ c**2, b @ a @ c],
         4: [b @ c**3, b @ (c * (a @ c)), b @ a @ c**2, b @ a @ a @ c],
     }
-    exact = {1: [1], 2: [1 / 2], 3: [1 / 3, 1 / 6], 4: [1 / 4, 1 / 8, 1 / 12, 1 / 24]}
+    exact = {1: [1.0], 2: [1 / 2], 3: [1 / 3, 1 / 6], 4: [1 / 4, 1 / 8, 1 / 12, 1 / 24]}
     for order, values in conditions.items():
-        np.testing.assert_allclose(values, exact[order], rtol=0, atol=1e-14)
+        np.testing.assert_allclose(np.array(values), np.array(exact[order]), rtol=0, atol=1e-14)
     # The error's weights see nothing below h⁴, and something there.
     e = np.zeros(len(b))
     e[-5:] = method.error
