@@ -180,7 +180,15 @@ QUESTIONS = [
 ]
 
 
-@pytest.mark.parametrize("words", QUESTIONS, ids=lambda words: words[0])
+# Tens of seconds each, most of it compilation.
+_LONG = {"theorem", "basin", "slice"}
+_QUESTIONS = [
+    pytest.param(words, id=words[0], marks=[pytest.mark.slow] if words[0] in _LONG else [])
+    for words in QUESTIONS
+]
+
+
+@pytest.mark.parametrize("words", _QUESTIONS)
 def test_every_json_key_of_a_command_is_documented(words, tmp_path):
     document = json.loads(_run("-m", "shallows", *words, "--json", cwd=tmp_path))
     section = _section(words[0])

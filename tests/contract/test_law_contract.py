@@ -1,6 +1,7 @@
 """Every law keeps the promises of `AbstractLaw`, whatever parameters are trained."""
 
 import inspect
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -49,8 +50,17 @@ def test_a_law_names_its_arguments_like_the_interface(law):
             assert ours == list(inspect.signature(method).parameters), name
 
 
-@pytest.mark.parametrize("trained", zoo.TRAINED)
-@pytest.mark.parametrize("name", zoo.patient(KINDS))
+# Compiling third derivatives takes ten seconds a law. The others are a constant, or a sum, away.
+QUICK = {("slanted gaussian", "inner"), ("weighted sample", "inner"), ("weighted sample", "all")}
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        pytest.param(*one, marks=[] if one in QUICK else pytest.mark.slow, id="-".join(one))
+        for one in itertools.product(KINDS, zoo.TRAINED)
+    ],
+)
 def test_gradient_and_hessian_are_the_derivatives_of_the_loss(name, trained):
     loss, f = _loss(name, trained), zoo.student()
     theta = _parameters(loss, f)
