@@ -20,10 +20,15 @@ KEYS = [
     "arjevani-field-2021-families",
     "arjevani-field-2022-annihilation",
     "li-ma-zhang-2020",
+    "luther-seung-2019",
+    "puthawala-2020-injective",
+    "rolnick-kording-2019",
     "safran-shamir-2018",
     "senen-cerda-sanders-2020",
     "tian-2017",
     "williams-2019-univariate",
+    "zheng-2018-basis-path",
+    "zou-gu-2019",
 ]
 BIBLIOGRAPHY = (Path(__file__).parents[2] / "docs" / "references.bib").read_text("utf-8")
 
@@ -208,9 +213,49 @@ VERDICTS = {
     "time": "SUPPORTED",
     "threshold": "SUPPORTED",
     "masks": "SUPPORTED",
+    "two": "SUPPORTED",
+    "gaussian": "SUPPORTED",
+    "stability": "SUPPORTED",
+    "convolution": "SUPPORTED",
+    # Sufficient, but there are injective layers that it rejects.
+    "bias-signs": "CONTRADICTED",
+    "end-to-end": "SUPPORTED",
     # About all large d.
     "theorem-1": "UNDECIDED",
     "theorem-2": "UNDECIDED",
+    "milder": "SUPPORTED",
+    # At narrow widths |∇L|²/L falls like φ², where the bound, for far wider networks, has φ.
+    "gradient-bound": "UNDECIDED",
+    "iterations": "UNDECIDED",
+    "trajectory": "UNDECIDED",
+    "width": "SUPPORTED",
+    "relation": "SUPPORTED",
+    "eigenvalue": "SUPPORTED",
+    # Two widths and three starts do not tell how it falls.
+    "spectral": "UNDECIDED",
+    "wider": "SUPPORTED",
+    # Left to larger scales.
+    "digits": "UNDECIDED",
+    # Networks with more layers are recognised, and not recovered.
+    "identified": "UNDECIDED",
+    "two-layers": "SUPPORTED",
+    "bending": "SUPPORTED",
+    "linear-queries": "SUPPORTED",
+    # Left to larger scales.
+    "published-counts": "UNDECIDED",
+    "basis": "SUPPORTED",
+    "invariant": "SUPPORTED",
+    # Runs on digits, left to larger scales, as are those of deep networks.
+    "explains": "UNDECIDED",
+    "regularised": "UNDECIDED",
+    "gsgd": "UNDECIDED",
+    "decay": "SUPPORTED",
+    "law": "SUPPORTED",
+    "finite-width": "SUPPORTED",
+    "batch": "SUPPORTED",
+    "layer": "SUPPORTED",
+    "self-averaging": "SUPPORTED",
+    "training": "UNDECIDED",
 }
 
 

@@ -8,6 +8,13 @@ room does not know how a candidate was found.
 from shallows.certify.certificate import Certificate, EigenvalueEnclosure
 from shallows.certify.gram import LeastEigenvalue, least_eigenvalue
 from shallows.certify.infinity import InfinityCertificate, certify_infinity
+from shallows.certify.injective import (
+    Injectivity,
+    have_equal_outputs,
+    is_convolution_injective,
+    is_injective,
+    is_network_injective,
+)
 from shallows.certify.interval import IntervalCertificate, certify_interval
 from shallows.certify.point import PointCertificate, certify_point
 from shallows.certify.prove import certify
@@ -26,6 +33,7 @@ __all__ = [
     "Check",
     "EigenvalueEnclosure",
     "InfinityCertificate",
+    "Injectivity",
     "IntervalCertificate",
     "LeastEigenvalue",
     "PointCertificate",
@@ -38,6 +46,10 @@ __all__ = [
     "certify_point",
     "certify_splitting",
     "certify_threshold",
+    "have_equal_outputs",
+    "is_convolution_injective",
+    "is_injective",
+    "is_network_injective",
     "least_eigenvalue",
     "verify",
     "verify_infinity",

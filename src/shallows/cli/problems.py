@@ -142,12 +142,24 @@ def law_in(path: Path) -> "AbstractLaw":
 
 def npz_arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> dict[str, Any]:
     """The arrays of an npz file, which must have those needed and may have those allowed."""
+    arrays = npz_contents(path, role)
+    missing, extra = needed - set(arrays), set(arrays) - needed - allowed
+    if missing or extra:
+        raise ValueError(
+            f"{str(path)!r} holds {sorted(arrays)}, but a {role} file needs {sorted(needed)} and "
+            f"may hold {sorted(allowed)}. Rename its arrays."
+        )
+    return arrays
+
+
+def npz_contents(path: Path, role: str) -> dict[str, Any]:
+    """All arrays of an npz file."""
     import numpy as np
 
     try:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
-            arrays = {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise ValueError(
             f"There is no file {str(path)!r} for the {role}. Check the name."
@@ -157,10 +169,3 @@ def npz_arrays(path: Path, role: str, needed: set[str], allowed: set[str]) -> di
             f"{str(path)!r} cannot be read as an npz file of numbers ({error}). "
             f"Write it with `numpy.savez`."
         ) from None
-    missing, extra = needed - set(arrays), set(arrays) - needed - allowed
-    if missing or extra:
-        raise ValueError(
-            f"{str(path)!r} holds {sorted(arrays)}, but a {role} file needs {sorted(needed)} and "
-            f"may hold {sorted(allowed)}. Rename its arrays."
-        )
-    return arrays

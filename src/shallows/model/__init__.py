@@ -12,12 +12,32 @@ from shallows.model.activations import (
 )
 from shallows.model.analytic import Analytic
 from shallows.model.audit import Audit, Rule, Shape, audit, clustering
+from shallows.model.cells import (
+    Cells,
+    LinearRegion,
+    SegmentKink,
+    cells,
+    linear_regions,
+    sampled_cells,
+    segment_kinks,
+    zaslavsky,
+)
 from shallows.model.deep import Deep, closed_sample, iterated
+from shallows.model.expansivity import (
+    GaussianThresholds,
+    doubled,
+    gaussian_thresholds,
+    planar_probability,
+)
+from shallows.model.inverse import InverseLipschitz, inverse_lipschitz, reconstruct
 from shallows.model.laws import AbstractLaw, Gaussian, Rotational, StudentT
+from shallows.model.layers import Layers, he_layers, layers_of
 from shallows.model.marginals import AbstractMarginal, Laplace, NoisySign, Uniform
 from shallows.model.mixture import Mixture
 from shallows.model.network import Network, orthonormal
+from shallows.model.oracle import Oracle, network_oracle, onnx_oracle
 from shallows.model.overlaps import gram, gram_gradient, gram_hessian
+from shallows.model.paths import basis_path_norm, basis_path_penalty, basis_paths, path_norm
 from shallows.model.pieces import (
     LinearSpline,
     linear_interpolant,
@@ -32,6 +52,7 @@ from shallows.model.signs import noisy_signs
 from shallows.model.smooth import AbstractSmooth, Erf, Polynomial, Sine
 from shallows.model.spline_kernels import EvenKnots
 from shallows.model.tangent import WideLimit, kernel_drift, tangent_kernel
+from shallows.model.unit_data import UnitData, digit_data, pair_data
 
 __all__ = [
     "AbstractActivation",
@@ -40,44 +61,72 @@ __all__ = [
     "AbstractSmooth",
     "Analytic",
     "Audit",
+    "Cells",
     "Deep",
     "Erf",
     "EvenKnots",
     "Gaussian",
+    "GaussianThresholds",
+    "InverseLipschitz",
     "Laplace",
+    "Layers",
+    "LinearRegion",
     "LinearSpline",
     "Mixture",
     "Network",
     "NoisySign",
+    "Oracle",
     "PiecewiseLinear",
     "Polynomial",
     "Product",
     "Rotational",
     "Rule",
     "Sample",
+    "SegmentKink",
     "Shape",
     "ShiftedGaussian",
     "Sine",
     "StudentT",
     "Uniform",
+    "UnitData",
     "WideLimit",
     "absolute",
     "audit",
+    "basis_path_norm",
+    "basis_path_penalty",
+    "basis_paths",
+    "cells",
     "closed_sample",
     "clustering",
+    "digit_data",
+    "doubled",
+    "gaussian_thresholds",
     "gram",
     "gram_gradient",
     "gram_hessian",
+    "he_layers",
+    "inverse_lipschitz",
     "iterated",
     "kernel_drift",
+    "layers_of",
     "leaky",
     "linear_interpolant",
+    "linear_regions",
     "linear_spline",
     "natural_cubic",
+    "network_oracle",
     "noisy_signs",
+    "onnx_oracle",
     "orthonormal",
+    "pair_data",
+    "path_norm",
+    "planar_probability",
+    "reconstruct",
     "relu",
+    "sampled_cells",
+    "segment_kinks",
     "spline_of_kinks",
     "tangent_kernel",
     "with_constant",
+    "zaslavsky",
 ]

@@ -4,6 +4,7 @@ This room knows no proof and keeps no records.
 """
 
 from shallows.solve.arcs import Arc, ArcOutcome, ArcPoint, Tracing, arc
+from shallows.solve.basis_path_descent import add_basis_path_penalty, gsgd, on_basis_paths
 from shallows.solve.branch import (
     Branch,
     BranchOutcome,
@@ -17,6 +18,7 @@ from shallows.solve.chebyshev import Chebyshev, Relaxation, Stop, relaxation
 from shallows.solve.critical import CriticalPoint, Newton, NewtonOutcome, critical_point
 from shallows.solve.departures import Departure, departures
 from shallows.solve.directions import AbstractDirection, Fraction, Perturbation, Resizing, Width
+from shallows.solve.extraction import Extraction, ExtractionOutcome, Lines, extract
 from shallows.solve.flow import (
     ZERO,
     Endpoint,
@@ -53,6 +55,18 @@ from shallows.solve.order_parameters import (
     online,
     simulate,
 )
+from shallows.solve.overparameterised import (
+    Exponent,
+    HeNetwork,
+    WideEnding,
+    WideNetwork,
+    WideRun,
+    WidthSearch,
+    fitted_exponent,
+    output_kernel,
+    smallest_width,
+    wide_descent,
+)
 from shallows.solve.relations import closed_form
 from shallows.solve.series import EigenvalueSeries, Series, Term, branch_series
 from shallows.solve.symmetric import SymmetricPoint, symmetric_point
@@ -74,15 +88,20 @@ __all__ = [
     "Endpoint",
     "Event",
     "EventKind",
+    "Exponent",
+    "Extraction",
+    "ExtractionOutcome",
     "Fraction",
     "GradientDescent",
     "GradientFlow",
+    "HeNetwork",
     "KernelFlow",
     "KernelRegression",
     "KnotFlow",
     "LineFit",
     "LineStart",
     "LinearisedDescent",
+    "Lines",
     "Newton",
     "NewtonOutcome",
     "OnlineLearning",
@@ -103,7 +122,12 @@ __all__ = [
     "Trajectory",
     "TwinFlow",
     "Waypoint",
+    "WideEnding",
+    "WideNetwork",
+    "WideRun",
     "Width",
+    "WidthSearch",
+    "add_basis_path_penalty",
     "arc",
     "branch",
     "branch_series",
@@ -111,17 +135,24 @@ __all__ = [
     "critical_point",
     "departures",
     "endpoints",
+    "extract",
+    "fitted_exponent",
     "full_flow",
+    "gsgd",
     "has_continuum",
     "least_norm_heads",
     "line_fit",
+    "on_basis_paths",
     "online",
+    "output_kernel",
     "recorded",
     "reduced_flow",
     "relaxation",
     "simulate",
+    "smallest_width",
     "symmetric_point",
     "teacher_power",
     "trajectory",
     "twin_flow",
+    "wide_descent",
 ]
