@@ -68,7 +68,7 @@ def neuron_between(
         normal = np.linalg.svd(jump, full_matrices=False)[2][0]
     normal = normal * np.sign(normal @ way)
     head = jump @ normal
-    size = np.linalg.norm(head)
+    size = float(np.linalg.norm(head))
     rise = right.value + right.slope @ (p - right.point)
     rise = rise - left.value - left.slope @ (p - left.point)
     depth = float(rise @ head) / size**2
