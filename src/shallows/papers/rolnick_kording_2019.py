@@ -41,7 +41,8 @@ CLAIMS = (
     Claim(
         "linear-queries",
         "The number of queries is about linear in the number of parameters.",
-        f"{_SOURCE} (our reading; measured as at most 3 a parameter, 150 a neuron and 3000)",
+        f"{_SOURCE} (our reading; measured as at most 3 a parameter, 150 a neuron and 3000: "
+        f"constants that were chosen after a first run)",
         False,
     ),
     Claim(
