@@ -181,7 +181,7 @@ QUESTIONS = [
 
 
 # Tens of seconds each, most of it compilation.
-_LONG = {"theorem", "basin", "slice"}
+_LONG = {"theorem", "basin", "slice", "portrait", "run"}
 _QUESTIONS = [
     pytest.param(words, id=words[0], marks=[pytest.mark.slow] if words[0] in _LONG else [])
     for words in QUESTIONS

@@ -176,6 +176,7 @@ def test_the_question_is_in_the_catalogue(reference):
 # The same landscape, seen from elsewhere
 
 
+@pytest.mark.slow
 def test_a_relabelled_teacher_has_the_same_catalogue(reference):
     order = np.random.default_rng(0).permutation(K)
     loss = SquaredLoss(Network(np.eye(K)[order]), Gaussian(K))
@@ -247,6 +248,7 @@ def test_more_starts_reuse_those_that_are_there(tmp_path, reference):
     _same(again, reference)
 
 
+@pytest.mark.slow
 def test_more_starts_reuse_those_of_an_unfinished_block(tmp_path):
     """Sixty starts and then 160 once trained 220: the short block was none of the longer run's."""
     store, loss = Store(tmp_path), _problem(3)
@@ -373,6 +375,7 @@ def test_heads_may_be_trained_too():
     assert family.kind is Kind.minimum
 
 
+@pytest.mark.slow
 def test_neurons_to_spare_make_one_family_of_all_zeros():
     loss = _problem(3)
     found = census(loss, 7, DESCENT, neurons=4, curves=False)
@@ -494,10 +497,10 @@ def _run(code):
 @pytest.mark.parametrize(
     "first",
     [
-        "from shallows.atlas import Pulse, census",
+        pytest.param("from shallows.atlas import Pulse, census", marks=pytest.mark.slow),
         "import shallows.atlas.census",
-        "from shallows.atlas.census import VERSION",
-        "import shallows; shallows.census",
+        pytest.param("from shallows.atlas.census import VERSION", marks=pytest.mark.slow),
+        pytest.param("import shallows; shallows.census", marks=pytest.mark.slow),
     ],
 )
 def test_the_module_of_that_name_does_not_hide_the_function(first):

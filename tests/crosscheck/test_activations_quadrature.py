@@ -140,7 +140,7 @@ def test_derivatives_are_means_of_derivatives(name, pair):
     "name",
     [
         *(n for n, s in zoo.activations().items() if not s.is_smooth),
-        *(n if n == "tanh" else pytest.param(n, marks=pytest.mark.slow) for n in SMOOTH),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in SMOOTH),
     ],
 )
 def test_contractions_are_sums_of_single_derivatives(name):

@@ -103,6 +103,7 @@ def test_both_forms_multiply(k):
         assert np.array_equal(dense.times(x), expected)
 
 
+@pytest.mark.slow
 def test_the_form_is_chosen_by_the_number_of_parameters():
     k = int(np.sqrt(DENSE))
     for size, kind in ((k, Dense), (k + 1, Products)):

@@ -67,7 +67,9 @@ def _field(w):
 # What a start's end depends on
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "sgd" else []) for n in METHODS]
+)
 def test_an_end_depends_on_the_start_alone_whatever_runs_beside_it(name):
     # Not bit for bit: XLA vectorises shapes of one and two lanes in its own way, which may move the
     # last bit of a step, and the end by some 1e-15.

@@ -1,4 +1,4 @@
-"""Puthawala, Kothari, Lassas, Dokmanić & de Hoop (2020): globally injective ReLU networks."""
+"""Puthawala et al. (2022): globally injective ReLU networks."""
 
 import math
 from collections.abc import Sequence
