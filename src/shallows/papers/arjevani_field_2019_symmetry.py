@@ -203,7 +203,7 @@ def _deep(case: dict) -> Result:
     target = iterated(d, case["layers"], activation(case["activation"]))
     loss = DeepLoss(target, closed_sample(points))
     kinked = not loss.is_smooth
-    how = GradientDescent(0.1, max_steps=50_000) if kinked else GradientFlow(max_steps=5000)
+    how = GradientDescent(0.1, max_steps=50_000) if kinked else GradientFlow(max_steps=20_000)
     found = deep_census(loss, case["starts"], how)
     # Minima of ReLU networks come in continua, whose members share their function's symmetry.
     ends = [

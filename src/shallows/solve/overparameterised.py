@@ -126,7 +126,7 @@ class HeNetwork:
 
         The half is the theory's: $|r_t|^2 \le (1 - \eta\lambda_{\min}/2)^t\,|r_0|^2$.
 
-        **Source.** Du, Zhai, Póczos & Singh (2018).
+        **Source.** Du, Zhai, Póczos & Singh (2019).
         """
         return math.ceil(math.log(until) / math.log1p(-self.rate(data, scale) / 2))
 

@@ -1,4 +1,4 @@
-"""Senen-Cerda & Sanders (2020): how fast dropout converges on shallow linear networks."""
+"""Senen-Cerda & Sanders (2022): how fast dropout converges on shallow linear networks."""
 
 from shallows.lab import Case
 from shallows.papers import Claim, Paper, Scale
