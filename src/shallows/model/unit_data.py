@@ -1,6 +1,7 @@
 """Data on the unit sphere, no two points alike: what theories of wide networks are stated for."""
 
 import dataclasses
+import importlib.util
 import math
 
 import numpy as np
@@ -140,6 +141,11 @@ def pair_data(
     if constant:
         x = np.column_stack([x, np.full(n, float(constant))])
     return UnitData(x, signs)
+
+
+def has_digits() -> bool:
+    """Whether `digit_data` has data: they come with scikit-learn, which is optional."""
+    return importlib.util.find_spec("sklearn") is not None
 
 
 def digit_data(

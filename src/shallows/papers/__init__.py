@@ -52,12 +52,22 @@ class Judgement:
     proof: str = ""
     """For PROVED and REFUTED: which certificates were checked."""
 
+    @classmethod
+    def by_numbers(cls, holds: Any, summary: str, numbers: Mapping[str, Any]) -> "Judgement":
+        """One that rests on whether the numbers are as claimed; see `supported`."""
+        return cls(supported(holds), summary, numbers)
+
     def __post_init__(self):
         if self.verdict in (Verdict.PROVED, Verdict.REFUTED) and not self.proof:
             raise ValueError(
                 f"Records hold numbers with rounding, but the verdict is `{self.verdict.value}`. "
                 f"Judge `SUPPORTED` or `CONTRADICTED`, or name the certificates that were checked."
             )
+
+
+def supported(holds: Any) -> Verdict:
+    """What numbers in floating point can say of a claim: SUPPORTED, or else CONTRADICTED."""
+    return Verdict.SUPPORTED if holds else Verdict.CONTRADICTED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,4 +181,5 @@ __all__ = [
     "paper",
     "reading",
     "shelf",
+    "supported",
 ]

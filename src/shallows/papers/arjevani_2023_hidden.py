@@ -8,9 +8,8 @@ import numpy as np
 from shallows.atlas.arcs import arcs
 from shallows.atlas.families import member
 from shallows.atlas.spectra import decay_exponent, spectral_differences
-from shallows.certify.verdict import Verdict
 from shallows.lab import Case, Record, Result
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 
 _SOURCE = "arjevani2023"
 _VISIBLE, _HIDDEN = ("II",), ("I", "A")
@@ -101,10 +100,6 @@ def _of(records: Sequence[Record], name: str) -> dict[int, dict]:
     return dict(sorted(found.items()))
 
 
-def _verdict(holds: bool) -> Verdict:
-    return Verdict.SUPPORTED if holds else Verdict.CONTRADICTED
-
-
 def _two_types(records) -> Judgement:
     losses = {
         name: {k: v["loss"] for k, v in _of(records, name).items()}
@@ -118,7 +113,7 @@ def _two_types(records) -> Judgement:
     falls = list(losses["II"].values()) == sorted(losses["II"].values(), reverse=True)
     grows = all(list(losses[n].values()) == sorted(losses[n].values()) for n in _HIDDEN)
     return Judgement(
-        _verdict(minima and falls and grows and max(scaled) < 1 and least > 0.05),
+        supported(minima and falls and grows and max(scaled) < 1 and least > 0.05),
         f"All points are minima. The loss of II falls, and k L is at most {max(scaled):.4g}; those "
         f"of I and A grow from {least:.4g}, to {losses['I'][last]:.5g} for I at k = {last} (1/2 − "
         f"1/π = {limit:.5g}).",
@@ -145,7 +140,7 @@ def _agree(records) -> Judgement:
     holds = max(worst.values()) < 1 and all(e < -0.4 for e in exponents.values())
     told = ", ".join(f"{e:.3f} ({name})" for name, e in exponents.items())
     return Judgement(
-        _verdict(holds),
+        supported(holds),
         f"Of equal rank, eigenvalues differ from those of II by at most {max(worst.values()):.4g} "
         f"k^(−1/2); from k = 100 on the largest difference falls like k to the {told}.",
         {"largest_times_root": worst, "exponents": exponents},
@@ -167,7 +162,7 @@ def _differ(records) -> Judgement:
     # The next term is of order 1/k, so that the scaled difference is off by k^(−1/2).
     holds = all(abs(x - 1 / math.pi) < 2 / math.sqrt(largest) for x in last)
     return Judgement(
-        _verdict(holds and min(scaled.values()) > 0),
+        supported(holds and min(scaled.values()) > 0),
         f"At k = {largest} √k times the difference is {min(last):.6g} (1/π = {1 / math.pi:.6g}).",
         {"difference_times_root": scaled},
     )
@@ -182,7 +177,7 @@ def _components(records) -> Judgement:
     wrong = [key for key, x in found.items() if x != expected[key.split(",")[0]]]
     told = f", but not at {'; '.join(wrong)}" if wrong else ""
     return Judgement(
-        _verdict(not wrong),
+        supported(not wrong),
         f"At {len(found) - len(wrong)} of {len(found)} points the smallest eigenvalue lies in the "
         f"standard representation for II and in the exterior square for I and A{told}.",
         {"components": found},
@@ -204,7 +199,7 @@ def _adjacent(records) -> Judgement:
     near = [distance[key] for key in last] or [math.nan]
     high = [barrier[key] for key in last] or [math.nan]
     return Judgement(
-        _verdict(not lost and max(distance.values(), default=math.inf) < 2),
+        supported(not lost and max(distance.values(), default=math.inf) < 2),
         f"{len(distance)} of {len(distance) + len(lost)} arcs reach a critical point, at distances "
         f"between {min(distance.values(), default=math.nan):.4g} and "
         f"{max(distance.values(), default=math.nan):.4g}. At k = {largest} both types have it at "

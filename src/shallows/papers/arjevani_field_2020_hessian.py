@@ -10,7 +10,7 @@ from shallows.atlas.families import member
 from shallows.atlas.spectra import spectral_differences
 from shallows.certify.verdict import Verdict
 from shallows.lab import Case, Record, Result
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 from shallows.symmetry import Balls, Blocks, ReducedLoss, orthonormal_teacher, spectrum
 
 _SOURCE = "arjevanifield2020hessian"
@@ -120,7 +120,7 @@ def _bulk(records) -> Judgement:
         outside[_name(record)] = sum(n for _, n in growing) / d
     holds = max(outside.values()) <= 2
     return Judgement(
-        Verdict.SUPPORTED if holds else Verdict.CONTRADICTED,
+        supported(holds),
         f"At {len(records)} points all but at most {max(outside.values()):.4g} d eigenvalues lie "
         f"below {max(largest.values()):.4g}. They tend to 1/4 and 1/4 ± 1/(2π), not to zero.",
         {"outside_per_input": outside, "largest_of_the_bulk": largest},
@@ -139,7 +139,7 @@ def _linear(records) -> Judgement:
     holds = holds and min(counts.values()) >= 1
     limit = max(records, key=lambda r: r.case.data["neurons"])
     return Judgement(
-        Verdict.SUPPORTED if holds else Verdict.CONTRADICTED,
+        supported(holds),
         f"At least {min(counts.values()):.4g} d eigenvalues exceed {slowest:.4g} k; at "
         f"{_name(limit)} they lie between {rates[_name(limit)][0]:.6g} k (1/(2π) = 0.159155) and "
         f"{rates[_name(limit)][1]:.6g} k.",
@@ -188,7 +188,7 @@ def _closed_form(records) -> Judgement:
         worst[_name(record)] = float(np.max(np.abs(mine - theirs) / np.abs(theirs)))
     largest = max(worst.values())
     return Judgement(
-        Verdict.SUPPORTED if largest < 1e-12 else Verdict.CONTRADICTED,
+        supported(largest < 1e-12),
         f"At {len(worst)} sizes all eigenvalues agree with the formulas to a relative "
         f"{largest:.1e}, with multiplicities.",
         {"relative_difference": worst},

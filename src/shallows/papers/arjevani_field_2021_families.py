@@ -11,7 +11,7 @@ from shallows.atlas.families import Member, member
 from shallows.atlas.spectra import decay_exponent, spectral_differences
 from shallows.certify.verdict import Verdict
 from shallows.lab import Case, Record, Result
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 from shallows.solve.critical import NewtonOutcome
 from shallows.solve.symmetric import symmetric_point
 from shallows.symmetry import ReducedLoss
@@ -183,7 +183,7 @@ def _agreement(spectra) -> Judgement:
     worst = max(max(values) for values in times.values())
     holds = worst < 2 and all(-0.7 < x < -0.4 for x in exponent.values())
     return Judgement(
-        Verdict.SUPPORTED if holds else Verdict.CONTRADICTED,
+        supported(holds),
         f"Of equal rank, eigenvalues at A, I, II and at the global minimum differ by at most "
         f"{worst:.3g} k^(−1/2), those that grow included; the differences fall like k to the "
         + ", ".join(f"{x:.3f} ({name})" for name, x in exponent.items())
@@ -202,7 +202,7 @@ def _constants(spectra) -> Judgement:
         growing[f"{name}, k = {k}"] = sum(n for v, n in _levels(record) if v >= 1 / 2) / k
     holds = max(away.values()) < 2 and 0.5 < min(growing.values()) <= max(growing.values()) < 2
     return Judgement(
-        Verdict.SUPPORTED if holds else Verdict.CONTRADICTED,
+        supported(holds),
         f"Every eigenvalue below 1/2 is within {max(away.values()):.3g} k^(−1/2) of 1/4 or "
         f"1/4 ± 1/(2π); {min(growing.values()):.4g} to {max(growing.values()):.4g} times k are "
         f"above.",
@@ -281,7 +281,7 @@ def _losses(spectra) -> Judgement:
             holds &= abs(slope + 1) < 0.1 and abs(k * last - _RATE) < 1 / math.sqrt(k)
     two = numbers["II"]
     return Judgement(
-        Verdict.SUPPORTED if holds else Verdict.CONTRADICTED,
+        supported(holds),
         f"At k = {two['k']}, k L = {two['k_times_loss']:.8f} for II (1/2 − 2/π² = {_RATE:.8f}); "
         f"L = {numbers['A']['loss']:.8f} for A and {numbers['I']['loss']:.8f} for I "
         f"(1/2 − 1/π = {_LIMITS['A']:.8f}, approached like k^(−1/2)).",

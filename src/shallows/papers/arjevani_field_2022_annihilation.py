@@ -20,7 +20,7 @@ from shallows.certify import (
 from shallows.lab import Case, Record, Result
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, Network
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 
 _SOURCE = "arjevanifield2022"
 
@@ -339,7 +339,7 @@ def _judge_one_and_two(table, proofs: Sequence[Record]) -> Judgement:
     odd = [place for place, names in components.items() if set(names) - {"standard"}]
     holds = not exceptions and not odd
     return Judgement(
-        Verdict.SUPPORTED if holds else Verdict.CONTRADICTED,
+        supported(holds),
         ("The numbers of neurons are as stated" if not exceptions else "Other numbers of neurons: ")
         + "; ".join(exceptions)
         + ". The steepest descent from saddles with new neurons is in the standard representation "

@@ -1,7 +1,6 @@
 """Luther & Seung (2019): sample variance decay in randomly initialised ReLU networks."""
 
 import functools
-import importlib.util
 import math
 from collections.abc import Sequence
 
@@ -20,8 +19,8 @@ from shallows.model.sample_statistics import (
     over_units,
     variance_shares,
 )
-from shallows.model.unit_data import digit_data
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.model.unit_data import digit_data, has_digits
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 
 _SOURCE = "lutherseung2019"
 
@@ -77,11 +76,6 @@ _NORMALISATIONS = {"none": None, "batch": over_samples, "layer": over_units}
 _SAMPLES, _UNITS, _BATCH, _TRAINING = 200, 64, 64, 1200
 _STARTS = ("he", "layer", "sample")
 _ERRORS = 5.0
-
-
-def has_digits() -> bool:
-    """Whether scikit-learn is there, which brings the data."""
-    return importlib.util.find_spec("sklearn") is not None
 
 
 def cases(scale: Scale) -> list[Case]:
@@ -267,7 +261,7 @@ def _decay(shares):
     decays = share[-1] + _ERRORS * error[-1] < share[0] / 2
     near = np.all(np.abs(share - theory) <= _ERRORS * error + 2 * layers / width)
     return Judgement(
-        Verdict.SUPPORTED if decays and near and kept < _ERRORS else Verdict.CONTRADICTED,
+        supported(decays and near and kept < _ERRORS),
         f"At width {width} v²/s² falls from {share[0]:.3f} to {share[-1]:.4f} in layer {depth} (at "
         f"infinite width {theory[-1]:.4f}), while s² stays within {kept:.1f} standard errors.",
         {"width": width, "share": share.tolist(), "theory": theory.tolist(), "errors": kept},
@@ -285,7 +279,7 @@ def _law():
         and 0.98 < ends[2000] < 1
     )
     return Judgement(
-        Verdict.SUPPORTED if good else Verdict.CONTRADICTED,
+        supported(good),
         f"{values[0]:.4f} and {values[1]:.4f}; over 9π²/(2 l²) it is {ends[100]:.3f}, "
         f"{ends[500]:.3f} and {ends[2000]:.3f} at l = 100, 500 and 2000.",
         {"values": values, "over_the_law": {str(l): r for l, r in ends.items()}},
@@ -305,7 +299,7 @@ def _width(shares):
     excess = max((abs(gap) * 10 / w - _ERRORS * error) * w / 10 for w, (gap, error) in rows.items())
     listed = ", ".join(f"{gap:+.2f} ({w})" for w, (gap, _) in rows.items())
     return Judgement(
-        Verdict.SUPPORTED if excess < 2 else Verdict.CONTRADICTED,
+        supported(excess < 2),
         f"In layer 10, v²/s² deviates from the limit by these multiples of depth/width: {listed}.",
         {"multiples": scaled},
     )
@@ -317,7 +311,7 @@ def _batch(shares):
     # The first layer is that of the inputs; after it a neuron sees half-normal inputs.
     still = np.all(np.abs(low - (1 - 1 / math.pi)) < 0.1)
     return Judgement(
-        Verdict.SUPPORTED if still else Verdict.CONTRADICTED,
+        supported(still),
         f"At width {width} v²/s² stays between {low.min():.3f} and {low.max():.3f} in layers 2 to "
         f"{len(share)}; 1 − 1/π = {1 - 1 / math.pi:.3f}, where neurons are Gaussian over inputs.",
         {"width": width, "share": share.tolist(), "standard_errors": error.tolist()},
@@ -331,7 +325,7 @@ def _layer(shares):
         np.abs(share - theory) <= _ERRORS * error + 2 * np.arange(1, len(share) + 1) / width
     )
     return Judgement(
-        Verdict.SUPPORTED if near and share[-1] < share[0] / 2 else Verdict.CONTRADICTED,
+        supported(near and share[-1] < share[0] / 2),
         f"At width {width} v²/s² falls to {share[-1]:.4f} in layer {len(share)}, without it to "
         f"{theory[-1]:.4f} at infinite width.",
         {"width": width, "share": share.tolist()},

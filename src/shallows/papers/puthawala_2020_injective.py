@@ -16,7 +16,7 @@ from shallows.model import (
     planar_probability,
 )
 from shallows.model.expansivity import FULL_RSB
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 
 _SOURCE = "puthawala2022"
 
@@ -212,16 +212,12 @@ def judge(records: Sequence[Record]) -> dict[str, Judgement]:
     }
 
 
-def _said(is_so: bool) -> Verdict:
-    return Verdict.SUPPORTED if is_so else Verdict.CONTRADICTED
-
-
 def _two(records: Sequence[Record]) -> Judgement:
     built = [r.values["doubled"] for r in records].count("PROVED")
     others = [v for r in records for v in (*r.values["one_less"], *r.values["gaussian"])]
     sizes = [r.case.data["inputs"] for r in records]
     return Judgement(
-        _said(built == len(records) and set(others) == {"REFUTED"}),
+        supported(built == len(records) and set(others) == {"REFUTED"}),
         f"{built} of {len(records)} layers [B; −DB] are injective, n = {sizes[0]} to {sizes[-1]}; "
         f"{others.count('REFUTED')} of {len(others)} with a row less, or with 2n Gaussian rows, "
         f"are not: in exact arithmetic.",
@@ -247,7 +243,7 @@ def _gaussian(records: Sequence[Record]) -> Judgement:
     found = gaussian_thresholds()
     is_so = planar and few["interval"][1] < 0.5 < many["interval"][0]
     return Judgement(
-        _said(is_so and round(found.mean_direction, 1) == 3.4 and found.rays < 10.5),
+        supported(is_so and round(found.mean_direction, 1) == 3.4 and found.rays < 10.5),
         f"With n = {widest} inputs {100 * few['share']:.0f} % of draws are injective at m/n = 3 "
         f"and {100 * many['share']:.0f} % at 10.5. As n → ∞ the threshold lies between "
         f"{found.mean_direction:.4f} and {found.gordon:.4f}; a union over rays gives "
@@ -269,7 +265,7 @@ def _stability(records: Sequence[Record]) -> Judgement:
     sharper = all(v["lower"] <= v["least_ratio"] <= v["upper"] * (1 + 1e-6) for v in rows.values())
     least = min(v["least_ratio"] / v["upper"] for v in rows.values())
     return Judgement(
-        _said(holds and sharper),
+        supported(holds and sharper),
         f"It holds, and is far from sharp: with σ as there, images are at least σ/2 times as far "
         f"apart as inputs, whatever m is. In {20_001 * len(rows)} pairs the least was {least:.3f} "
         f"σ.",
@@ -283,7 +279,7 @@ def _convolution(records: Sequence[Record]) -> Judgement:
     if not local:
         return Judgement(Verdict.UNDECIDED, "No draw met the condition.", {"local": 0})
     return Judgement(
-        _said(agree == local),
+        supported(agree == local),
         f"{agree} of {local} random sets of kernels of length 2 that meet it give an injective "
         f"layer on signals of length 4.",
         {"local": local, "agree": agree},
@@ -295,7 +291,7 @@ def _signs(records: Sequence[Record]) -> Judgement:
     rejected = sum(r.values["wrongly_rejected"] for r in records)
     total = sum(r.case.data["draws"] for r in records)
     return Judgement(
-        _said(accepted == rejected == 0),
+        supported(accepted == rejected == 0),
         f"It is sufficient, but not necessary: of {total} small layers {rejected} are injective "
         f"though it says no, {accepted} are not though it says yes.",
         {"wrongly_accepted": accepted, "wrongly_rejected": rejected, "layers": total},
@@ -307,7 +303,7 @@ def _end_to_end(records: Sequence[Record]) -> Judgement:
     enough = sum(r.values["outputs_2n_and_1"] for r in records)
     layers = sum(r.case.data["draws"] for r in records)
     return Judgement(
-        _said(enough == 0),
+        supported(enough == 0),
         f"In {layers} layers with one and two inputs no two cells have a common image in 2n + 1 "
         f"dimensions; in 2n dimensions there are {fewer} such pairs.",
         {"crossings_in_2n": fewer, "crossings_in_2n_and_1": enough, "layers": layers},

@@ -169,20 +169,20 @@ def judge(records: Sequence[Record]) -> dict[str, Judgement]:
             f"recognised as such, and not taken further here.",
             {"recognised": bent, "deep": len(deep)},
         ),
-        "two-layers": _said(
+        "two-layers": Judgement.by_numbers(
             len(good) == len(plain) and worst < 1e-9 and apart < 1e-6,
             f"{len(good)} of {len(plain)} networks are recovered, with a relative error of at most "
             f"{worst:.1e} in the function; for {len(known)} the sides of all neurons are known, "
             f"and normalised weights are right to {apart:.1e}.",
             {"recovered": len(good), "networks": len(plain), "relative": worst, "weights": apart},
         ),
-        "bending": _said(
+        "bending": Judgement.by_numbers(
             bent == len(deep) and not wrong,
             f"Kinks that bend were found in {bent} of {len(deep)} networks with two or three "
             f"hidden layers, and in {wrong} of {len(plain)} with one.",
             {"bent": bent, "wrong": wrong},
         ),
-        "linear-queries": _said(
+        "linear-queries": Judgement.by_numbers(
             slack <= 3000,
             f"The largest network, of {last['parameters']} parameters, takes {last['queries']} "
             f"queries, {last['queries'] / last['parameters']:.2f} a parameter.",
@@ -205,15 +205,11 @@ def _judge_counts(good) -> Judgement:
         limit = _PUBLISHED[d, h]
         holds &= queries <= limit[0] and error <= limit[1]
         parts.append(f"{d}-{h}-1 takes 2^{queries:.2f} queries to 2^{error:.1f}")
-    return _said(
+    return Judgement.by_numbers(
         holds,
         f"{'; '.join(parts)}: no more than that, and no worse. Networks are random, not trained.",
         {"sizes": [list(size) for size in seen]},
     )
-
-
-def _said(holds: bool, summary: str, numbers: dict) -> Judgement:
-    return Judgement(Verdict.SUPPORTED if holds else Verdict.CONTRADICTED, summary, numbers)
 
 
 PAPER = Paper(

@@ -12,7 +12,7 @@ from shallows.certify import Certificate, Verdict, certify, verify
 from shallows.lab import Case, Record, Result
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, orthonormal
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 from shallows.solve import GradientDescent
 
 _SOURCE = "safranshamir2018"
@@ -167,7 +167,7 @@ def _points(records: Sequence[Record]) -> Judgement:
         rows[f"{name}, k = {k}"] = abs(value - _RELEASED[k][name]) <= 6e-9
     agree = sum(rows.values())
     return Judgement(
-        Verdict.SUPPORTED if agree == len(rows) else Verdict.CONTRADICTED,
+        supported(agree == len(rows)),
         f"{agree} of {len(rows)} classes are certified minima of a family with that loss, to eight "
         f"decimals.",
         {"agrees": rows},
@@ -198,7 +198,7 @@ def _frequencies(records: Sequence[Record]) -> Judgement:
         worst = max(worst, distance)
         rows[str(k)] = {"published": _BAD[k], "here": bad / n, "starts": n, "errors": distance}
     return Judgement(
-        Verdict.SUPPORTED if worst <= _STANDARD_ERRORS else Verdict.CONTRADICTED,
+        supported(worst <= _STANDARD_ERRORS),
         f"Shares differ by at most {worst:.1f} standard errors, for k = {', '.join(rows)}.",
         {"shares": rows},
     )

@@ -1,7 +1,7 @@
 """Williams et al. (2019): gradient dynamics of shallow univariate ReLU networks."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.optimize
@@ -328,15 +328,11 @@ def judge(records: Sequence[Record]) -> dict[str, Judgement]:
     }
 
 
-def _said(holds: bool, summary: str, numbers: Mapping) -> Judgement:
-    return Judgement(Verdict.SUPPORTED if holds else Verdict.CONTRADICTED, summary, numbers)
-
-
 def _judge_reduced(records) -> Judgement:
     worst = max(r.values["distance"] for r in records)
     met = sum(r.values["encounters"] for r in records)
     ended = sum(not r.values["is_whole"] for r in records)
-    return _said(
+    return Judgement.by_numbers(
         worst < 1e-8,
         f"In {len(records)} flows of 6 neurons to time 3, past {met} encounters of knots and "
         f"samples, (r, θ) in the two parametrisations differ by at most {worst:.1e}. {ended} ended "
@@ -348,7 +344,7 @@ def _judge_reduced(records) -> Judgement:
 def _judge_delta(records) -> Judgement:
     drift = max(r.values["drift"] for r in records)
     step = max(r.values["step_error"] for r in records)
-    return _said(
+    return Judgement.by_numbers(
         drift < 1e-10 and step < 1e-14,
         f"δ moves by at most {drift:.1e} along the flow in (a, b, c), which does not know of it; "
         f"the change by a step is the formula's to {step:.1e}.",
@@ -373,7 +369,7 @@ def _judge_kernel(kernels, fits) -> Judgement:
             f"{trained['cubic']:.3f}, and {trained['linear']:.3f} to the linear interpolant."
         )
         numbers["trained"] = {key: trained[key] for key in ("loss", "cubic", "linear", "moved")}
-    return _said(falls and known, summary, numbers)
+    return Judgement.by_numbers(falls and known, summary, numbers)
 
 
 def _of_scale(fits, scale) -> dict:
@@ -388,7 +384,7 @@ def _judge_features(records) -> Judgement:
     logarithms = np.log(widths), np.log(errors)
     (slope, _), covariance = np.polyfit(*logarithms, 1, w=weights, cov="unscaled")
     error = math.sqrt(covariance[0, 0])
-    return _said(
+    return Judgement.by_numbers(
         abs(slope + 0.5) < 4 * error,
         f"From m = {widths.min():.0f} to {widths.max():.0f} the largest error falls like m to the "
         f"{slope:.3f} ± {error:.3f}.",
@@ -399,7 +395,7 @@ def _judge_features(records) -> Judgement:
 def _judge_adaptive(records) -> Judgement:
     found = _of_scale(records, 0.7)
     numbers = {key: found[key] for key in ("loss", "share", "even", "cubic", "linear", "moved")}
-    return _said(
+    return Judgement.by_numbers(
         found["share"] > 0.8 and found["linear"] < found["cubic"] / 2,
         f"With κ = 0.7, at a loss of {found['loss']:.1e}, {100 * found['share']:.0f} % of the "
         f"curvature is within .02 of a sample ({100 * found['even']:.0f} % for even knots); the "
@@ -428,7 +424,7 @@ def _judge_regimes(records) -> Judgement:
         for k in (scales[0], scales[-1])
         for e in (exponents[-1], exponents[0])
     )
-    return _said(
+    return Judgement.by_numbers(
         holds,
         f"In {len(moved)} fits the median knot moves less at the largest κ than at the smallest, "
         f"and at the smallest exponent than at the largest: {said}.",
@@ -438,7 +434,7 @@ def _judge_regimes(records) -> Judgement:
 
 def _judge_attractors(records) -> Judgement:
     found = {key: sum(r.values[key] for r in records) for key in records[0].values}
-    return _said(
+    return Judgement.by_numbers(
         found["wrong"] == 0 and found["against"] == 0 < found["attractors"],
         f"For random residuals {found['attractors']} samples attract a class; {found['wrong']} are "
         f"named wrongly, {found['against']} have c ρ ≤ 0.",
@@ -453,7 +449,7 @@ def _judge_reference(records) -> Judgement:
         return Judgement(Verdict.UNDECIDED, why, {"descents": 0})
     near = [abs(found[key] - value) <= error for key, (value, error) in _REFERENCE.items()]
     numbers = {f"{r.case.data['scale']:g}": dict(r.values) for r in records}
-    return _said(
+    return Judgement.by_numbers(
         all(near),
         f"Loss {found['loss']:.2e}, clustering {found['share']:.3f}, median knot move "
         f"{found['moved']:.3f}, rms {found['linear']:.3f} and {found['cubic']:.3f}: {sum(near)} of "
@@ -464,7 +460,7 @@ def _judge_reference(records) -> Judgement:
 
 def _judge_norm(records) -> Judgement:
     found = dict(records[0].values)
-    return _said(
+    return Judgement.by_numbers(
         abs(found["programme"] - found["norm"]) < 1e-7 and abs(found["norm"] - 87.673392) < 1e-6,
         f"On data set S a linear program and the linear interpolant agree: {found['norm']:.6f}. "
         f"The other of the two terms is {found['ends']:.3f}.",
@@ -477,7 +473,7 @@ def _judge_alignment(records) -> Judgement:
     slopes = [r.values["gradient_norm"] for r in records]
     stuck = sum(gap < 1e-6 > slope for gap, slope in zip(gaps, slopes, strict=True))
     loss = records[0].values["of_a_line"]
-    return _said(
+    return Judgement.by_numbers(
         2 * stuck > len(records),
         f"{stuck} of {len(records)} runs end where f is the least-squares line, at a loss of "
         f"{loss:.6f}, with a gradient below 1e-6.",

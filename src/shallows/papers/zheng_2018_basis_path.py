@@ -1,7 +1,6 @@
 """Zheng et al. (2018): capacity control of ReLU networks by the basis-path norm."""
 
 import functools
-import importlib.util
 import math
 from collections.abc import Sequence
 
@@ -15,8 +14,8 @@ from shallows.certify import Verdict
 from shallows.lab import Case, Record, Result
 from shallows.model import Layers, basis_path_norm, basis_paths, he_layers
 from shallows.model.paths import Skeleton, log_path_norm, path_count
-from shallows.model.unit_data import digit_data
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.model.unit_data import digit_data, has_digits
+from shallows.papers import Claim, Judgement, Paper, Scale, supported
 from shallows.solve import add_basis_path_penalty, gsgd
 
 _SOURCE = "zheng2018"
@@ -76,11 +75,6 @@ _NORMS = ["basis path", "path, q = 1", "path, q = 2", "Frobenius", "spectral"]
 _ERRORS = 2.0
 # Largest training error of a run that fits its data.
 _FITS = 0.01
-
-
-def has_digits() -> bool:
-    """Whether scikit-learn is there, which brings the data."""
-    return importlib.util.find_spec("sklearn") is not None
 
 
 def cases(scale: Scale) -> list[Case]:
@@ -299,7 +293,7 @@ def _basis(records):
     ]
     most = max((r.values for r in records), key=lambda v: v["paths"])
     return Judgement(
-        Verdict.SUPPORTED if all(good) else Verdict.CONTRADICTED,
+        supported(all(good)),
         f"For {sum(good)} of {len(good)} shapes the skeleton gives m − H independent paths, of "
         f"which all others are products with whole powers: {most['basis']} of {most['paths']}.",
         {
@@ -312,7 +306,7 @@ def _basis(records):
 def _invariant(records):
     worst = max(r.values["spread"] for r in records)
     return Judgement(
-        Verdict.SUPPORTED if worst < 1e-11 else Verdict.CONTRADICTED,
+        supported(worst < 1e-11),
         f"Under random scalings both change by at most {worst:.1e}, relative.",
         {"worst": worst},
     )

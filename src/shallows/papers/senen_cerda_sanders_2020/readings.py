@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shallows.certify.verdict import Verdict
 from shallows.lab import Record
 from shallows.landscape import Dropout, LinearLoss, rank_one_levels
-from shallows.papers import Judgement
+from shallows.papers import Judgement, supported
 from shallows.solve.linear_flow import Arrival
 
 SETTINGS = ((0.3, 3), (0.5, 6), (0.8, 12))
@@ -38,10 +37,6 @@ def judge(records: Sequence[Record]) -> dict[str, Judgement]:
     }
 
 
-def _verdict(holds: bool) -> Verdict:
-    return Verdict.SUPPORTED if holds else Verdict.CONTRADICTED
-
-
 def _name(record: Record) -> str:
     case = record.case.data
     words = [case["masks"], f"p = {case['p']}", f"f = {case['units']}"]
@@ -58,7 +53,7 @@ def _objective(records) -> Judgement:
     worst = max(max(each) for each in errors.values())
     draws = records[0].values["draws"]
     return Judgement(
-        _verdict(worst < 5),
+        supported(worst < 5),
         f"The closed forms agree with means over {draws} masks to {worst:.2f} standard errors, in "
         f"original and in rescaled weights.",
         {"standard_errors": errors},
@@ -71,7 +66,7 @@ def _minimisers(flows, arrived) -> Judgement:
     rest = {_name(r): r.values["arrival"] for r in flows if r not in arrived}
     lost = [r for r in flows if r not in arrived and r.values["margin"] > _CLEAR]
     return Judgement(
-        _verdict(values < 1e-6 and products < 1e-6 and not lost),
+        supported(values < 1e-6 and products < 1e-6 and not lost),
         f"{len(arrived)} of {len(arrived) + len(lost)} flows arrive at the least loss, not "
         f"counting {len(rest) - len(lost)} at the threshold; singular values there are those of "
         f"the formula to {values:.1e} and the units' products are equal to {products:.1e}.",
@@ -85,7 +80,7 @@ def _dimension(arrived) -> Judgement:
     wrong = [_name(r) for r in clear if r.values["zeros"] != r.values["dimension"]]
     found = sorted({r.values["dimension"] for r in clear})
     return Judgement(
-        _verdict(not wrong),
+        supported(not wrong),
         f"At {len(clear) - len(wrong)} of {len(clear)} limits of flows the zero eigenvalues are as "
         f"many as the formula says, {found[0]} to {found[-1]}. Where units fall into mutually "
         f"orthogonal groups, as with f = ρ equal values, there is one more for each.",
@@ -97,7 +92,7 @@ def _local(near) -> Judgement:
     clear = [r for r in near if r.values["margin"] > _CLEAR]
     lost = [_name(r) for r in clear if r.values["arrival"] != Arrival.arrived.name]
     return Judgement(
-        _verdict(not lost),
+        supported(not lost),
         f"{len(clear) - len(lost)} of {len(clear)} flows from a distance of 0.05 a weight arrive, "
         f"not counting {len(near) - len(clear)} at the threshold.",
         {"not_arrived": lost},
@@ -119,7 +114,7 @@ def _rate(near) -> Judgement:
         and r.case.data["seed"] == 0
     )
     return Judgement(
-        _verdict(max(off.values()) < _WITHIN and max(mixed.values()) < _WITHIN),
+        supported(max(off.values()) < _WITHIN and max(mixed.values()) < _WITHIN),
         f"For {len(off)} flows to a target of rank one the fitted rate differs from that of the "
         f"Hessian by at most {100 * max(off.values()):.2g} %. With dropout and y = 2: {shown}. Of "
         f"higher rank, where eigenvalues are close to the smallest, it differs by up to "
@@ -141,7 +136,7 @@ def _rank_one(near) -> Judgement:
     holds = max(rows.values()) < 1e-4
     limits = abs(late[-1] / (2 * y / f) - 1) < 0.01 and abs(wide[-1] / (2 * y) - 1) < 0.01
     return Judgement(
-        _verdict(holds and limits),
+        supported(holds and limits),
         f"The Hessian at {len(rows)} limits has it to {max(rows.values()):.1e}. Divided by 1 − p "
         f"it tends to 2y/f ({late[-1]:.4f} for {2 * y / f:g}), times f to 2λy ({wide[-1]:.4f} for "
         f"{2 * y:g} at p = 1/2).",
@@ -160,7 +155,7 @@ def _far(records) -> Judgement:
     free = [r for r in clear if r.case.data["start"] == "far"]
     ratio = [r.values["rate"] / r.values["balanced_rate"] for r in free]
     return Judgement(
-        _verdict(float(np.median(off)) < _WITHIN and max(mixed) < 5 * _WITHIN),
+        supported(float(np.median(off)) < _WITHIN and max(mixed) < 5 * _WITHIN),
         f"The fitted rate is within 3 % of that at the flow's own limit for {good} of {len(off)} "
         f"flows from weights of standard deviation 1/2, at worst off by {100 * max(off):.2g} %, "
         f"and from what all eigenvalues predict by {100 * max(mixed):.2g} %. Without balance the "
@@ -174,7 +169,7 @@ def _conserved(flows, arrived) -> Judgement:
     free = [r.values["end_imbalance"] for r in arrived if r.case.data["start"] == "far"]
     even = [r.values["end_imbalance"] for r in arrived if r.case.data["start"] != "far"]
     return Judgement(
-        _verdict(drift < 1e-6 and min(free) > 1e-2 and max(even) < 1e-6),
+        supported(drift < 1e-6 and min(free) > 1e-2 and max(even) < 1e-6),
         f"They drift by at most {drift:.1e}. From balanced starts the largest at the end is "
         f"{max(even):.1e}, from others at least {min(free):.2g}.",
         {"drift": drift},
@@ -202,7 +197,7 @@ def _time(near) -> Judgement:
     top = int(np.argmax(original))
     ends = max(original[0], original[-1]) < 0.1 * original[top]
     return Judgement(
-        _verdict(max(rows.values()) < _WITHIN and monotone and ends),
+        supported(max(rows.values()) < _WITHIN and monotone and ends),
         f"Fitted rates of the same flow differ by that factor to {100 * max(rows.values()):.2g} %. "
         f"For y = 2, f = 4 the rate in original weights is largest at p = {grid[top]:.2f} "
         f"({original[top]:.4f}), and {original[0]:.4f} and {original[-1]:.4f} at 0.01 and 0.99.",
@@ -223,7 +218,7 @@ def _threshold(records) -> Judgement:
     )
     told = ", ".join(f"{rate:.4g} (p = {p})" for p, rate in rates.items())
     return Judgement(
-        _verdict(turns > 0 and slow),
+        supported(turns > 0 and slow),
         f"For s = (1, 0.2), f = 4 the rates are {told}. At p = 1/2, where 0.2 is the threshold, "
         f"the gap falls like t to the power {', '.join(f'−{x:.3g}' for x in powers)}.",
         {"rates": {str(p): rate for p, rate in rates.items()}},
@@ -259,7 +254,7 @@ def _with_masks(records) -> Judgement:
             f"{small['step']:g}"
         )
     return Judgement(
-        _verdict(bool(holds)),
+        supported(bool(holds)),
         f"The mean loss of runs deviates from the flow's, at most over times to 2, by "
         f"{'; '.join(told)}.",
         {"runs": rows},

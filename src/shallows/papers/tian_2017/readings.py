@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from shallows.certify.verdict import Verdict
 from shallows.lab import Record
-from shallows.papers import Claim, Judgement
+from shallows.papers import Claim, Judgement, supported
 
 
 def judge(claims: Sequence[Claim], records: Sequence[Record]) -> dict[str, Judgement]:
@@ -23,7 +23,7 @@ def judge(claims: Sequence[Claim], records: Sequence[Record]) -> dict[str, Judge
             )
             continue
         holds, summary, numbers = reader(rows)
-        verdict = Verdict.SUPPORTED if holds else Verdict.CONTRADICTED
+        verdict = supported(holds)
         found[claim.id] = Judgement(verdict, summary, {"cases": len(rows), **numbers})
     return found
 

@@ -7,8 +7,9 @@ the works before it (`theory`). Constants are neither known nor within reach: ex
 from typing import Any
 
 from shallows.lab import Case
+from shallows.model.unit_data import has_digits
 from shallows.papers import Claim, Paper, Scale
-from shallows.papers.zou_gu_2019.measures import has_digits, measure
+from shallows.papers.zou_gu_2019.measures import measure
 from shallows.papers.zou_gu_2019.readings import judge
 
 _SOURCE = "zougu2019"

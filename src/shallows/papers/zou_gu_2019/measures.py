@@ -1,7 +1,5 @@
 """What is measured: runs of descent, searches for widths, and digits."""
 
-import importlib.util
-
 import numpy as np
 
 from shallows.certify.gram import least_eigenvalue
@@ -37,11 +35,6 @@ def measure(case: dict) -> Result:
         data = digit_data(case["points"], outputs=case["outputs"], seed=case["seed"])
         return _run(data, HeNetwork(case["width"]), case["seed"])
     return _run(_data(case, case["seed"]), HeNetwork(case["width"], case["depth"]), case["seed"])
-
-
-def has_digits() -> bool:
-    """Whether scikit-learn is there."""
-    return importlib.util.find_spec("sklearn") is not None
 
 
 def _data(case: dict, seed: int) -> UnitData:

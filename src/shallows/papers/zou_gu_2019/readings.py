@@ -9,7 +9,7 @@ import numpy as np
 
 from shallows.certify.verdict import Verdict
 from shallows.lab import Record
-from shallows.papers import Judgement
+from shallows.papers import Judgement, supported
 from shallows.papers.zou_gu_2019 import theory
 from shallows.solve.overparameterised import Exponent, WideEnding, fitted_exponent
 
@@ -137,10 +137,6 @@ def _number(x: float) -> str:
     return f"{x:.2f}".rstrip("0").rstrip(".").replace("-", "−") if x else "0"
 
 
-def _verdict(holds: bool) -> Verdict:
-    return Verdict.SUPPORTED if holds else Verdict.CONTRADICTED
-
-
 def _milder() -> Judgement:
     width, steps = theory.width_from_ingredients(), theory.iterations_from_ingredients()
     zero = Fraction(0)
@@ -160,7 +156,7 @@ def _milder() -> Judgement:
         for name, both in theory.BEFORE.items()
     }
     return Judgement(
-        _verdict(follows and milder),
+        supported(follows and milder),
         "As arithmetic of exponents: step and gradient bound give n² L²/φ steps; that the way is "
         "shorter than the radius inside which that bound holds gives the width k n⁸ L¹²/φ⁴, up to "
         "logarithms. In n, φ and L no exponent is above those of two works before it. The bounds "
@@ -260,7 +256,7 @@ def _relation(rows: list[Row]) -> Judgement:
     error = max(row["relation_error"] for row in rows)
     good = sum(row["relation_holds"] for row in rows)
     return Judgement(
-        _verdict(good == len(rows) and error < 1e-8),
+        supported(good == len(rows) and error < 1e-8),
         f"It holds at both ends of {good} of {len(rows)} runs; at the end |∇L|² is rᵀ K r/n² to "
         f"{error:.1e}, the one from descent, the other from the kernel.",
         {"largest_error": error},
@@ -281,7 +277,7 @@ def _eigenvalue(rows: list[Row], limits: list[Row]) -> Judgement:
     scaled = [2 * math.pi * _least(r) / smallest for r in limits if r["separation"] == smallest]
     tends = f" At φ = {smallest:g} it is {np.mean(scaled):.4f} φ/(2π)." if smallest else ""
     return Judgement(
-        _verdict(len(proved) == len(every) and min(ratio) >= 1),
+        supported(len(proved) == len(every) and min(ratio) >= 1),
         f"In ball arithmetic λ_min is positive at {len(proved)} of {len(every)} data sets, and for "
         f"one hidden layer at least {min(ratio):.3g} times the bound. In these runs it goes like "
         f"{_told(shown)}.{tends}",
@@ -299,7 +295,7 @@ def _spectral(rows: list[Row]) -> Judgement:
     }
     told = ", ".join(f"{x:.3f} (m = {m})" for m, x in means.items())
     return Judgement(
-        _verdict(error.high < 0) if not error.low < 0 < error.high else Verdict.UNDECIDED,
+        supported(error.high < 0) if not error.low < 0 < error.high else Verdict.UNDECIDED,
         f"At worst along a run it is off by {told} of the first residual: like m to the "
         f"{_number(error.value)} ± {error.half_width:.2f}, and the kernel moves like m to the "
         f"{_number(drift.value)} ± {drift.half_width:.2f}.",
@@ -324,7 +320,7 @@ def _wider(rows: list[Row]) -> Judgement:
     )
     flips = [float(np.mean([r["flips"] for r in along if r["width"] == m])) for m in _ends(along)]
     return Judgement(
-        _verdict(all(found.value < 0 for found in of.values())),
+        supported(all(found.value < 0 for found in of.values())),
         f"From m = {_ends(along)[0]} to {_ends(along)[1]}: {told}. At the end {flips[0]:.1%} of "
         f"activations have changed with the smallest width and {flips[1]:.1%} with the largest.",
         {name: [found.value, found.half_width] for name, found in of.items()},
@@ -363,7 +359,7 @@ def _digits(rows: list[Row]) -> Judgement:
     separations = [row["separation"] for row in rows]
     points = [row["points"] for row in rows]
     return Judgement(
-        _verdict(not late and min(share) > 0.5),
+        supported(not late and min(share) > 0.5),
         f"{len(rows) - len(late)} of {len(rows)} runs with {min(points)} to {max(points)} digits, "
         f"φ from {min(separations):.3g} to {max(separations):.3g}, converge in the steps that the "
         f"halved rate of infinite width allows; |∇L|²/L is at least {min(share):.2f} of that of "
