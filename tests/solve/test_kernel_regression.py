@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from shallows.model import Network, WideLimit, tangent_kernel
-from shallows.solve.kernel_regression import KernelRegression, LinearisedDescent
+from shallows.model import EvenKnots, Network, WideLimit, natural_cubic, tangent_kernel
+from shallows.solve.kernel_regression import KernelFlow, KernelRegression, LinearisedDescent
 
 
 def _data(n=12, d=3, seed=0):
@@ -99,3 +99,34 @@ def test_wide_networks_train_as_their_kernel_says():
 def test_misuse_of_kernels(call, message):
     with pytest.raises(ValueError, match=message):
         call(np.eye(3), np.ones(3))
+
+
+# Continuous time, on a line
+
+X = np.linspace(-1, 1, 10)
+Y = np.array([1.0, 1, 1, -1, -1, -1, 1, 1, 1, -1])
+GRID = np.linspace(-1, 1, 801)
+
+
+@pytest.mark.parametrize(("reach", "gap", "condition"), [(1, 0.0471, 1.7e4), (16, 0.0005, 5.3e7)])
+def test_gap_to_the_natural_cubic_spline_is_that_of_the_facts(reach, gap, condition):
+    limit = KernelFlow(EvenKnots(float(reach)).outer, X, Y)
+    found = np.max(np.abs(limit.at(GRID) - natural_cubic(X, Y)(GRID)))
+    assert abs(found - gap) < 0.6e-4
+    assert abs(limit.condition / condition - 1) < 0.02
+    assert np.max(np.abs(limit.at(X) - Y)) < 1e-16 * limit.condition
+
+
+def test_path_is_the_matrix_exponential():
+    law = EvenKnots(1.5)
+    flow = KernelFlow(lambda s, t: law.tangent(s, t, 1.2), X, Y)
+    kernel = law.tangent(X, X, 1.2)
+    for time in (0.0, 0.3, 20.0):
+        expected = -scipy.linalg.expm(-time * kernel) @ Y
+        assert np.max(np.abs(flow.residuals(time) - expected)) < 1e-12
+        assert np.max(np.abs(flow.at(X, time) - Y - expected)) < 1e-11
+
+
+def test_singular_kernels_are_misuse():
+    with pytest.raises(ValueError, match="singular to rounding"):
+        KernelFlow(EvenKnots(2.0).outer, np.array([0.0, 0.0, 1.0]), np.ones(3))

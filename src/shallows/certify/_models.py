@@ -19,7 +19,7 @@ import numpy as np
 from flint import arb, arb_poly, arb_series
 
 from shallows.certify._balls import Enclosed
-from shallows.symmetry.arithmetic import AbstractArithmetic
+from shallows.symmetry.arithmetic import AbstractArithmetic, eliminated
 
 _UNIT = arb(0, 1)
 _PIECES = 16
@@ -257,18 +257,15 @@ class Models(AbstractArithmetic):
 
     def solution(self, matrix, vector):
         """See `AbstractArithmetic`; bounded models bound the solutions of all systems."""
-        table = np.concatenate([matrix, np.reshape(vector, (-1, 1))], axis=1)
-        n = len(table)
-        for i in range(n):
-            best = max(range(i, n), key=lambda r: abs(float(table[r, i].polynomial[0].mid())))
-            if not (table[best, i] > 0 or table[best, i] < 0):
-                return None
-            table[[i, best]] = table[[best, i]]
-            table[i] = table[i] / table[i, i]
-            for r in range(n):
-                if r != i and not table[r, i].is_zero:
-                    table[r] = table[r] - table[r, i] * table[i]
-        return table[:, n]
+
+        def largest(column, i):
+            def size(r):
+                return abs(float(column[r].polynomial[0].mid()))
+
+            best = max(range(i, len(column)), key=size)
+            return best if column[best] > 0 or column[best] < 0 else None
+
+        return eliminated(matrix, vector, largest)
 
     def eigenvalues(self, matrix):
         """See `AbstractArithmetic`; in the middle of the interval, in floats."""

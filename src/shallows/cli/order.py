@@ -83,7 +83,11 @@ def order(
     if sizes:
         with bar("simulation", sum(sizes)) as move:
             for d in sizes:
-                before = sum(sizes[: len(made)])
+                done = sum(sizes[: len(made)])
+
+                def progress(share: float, d: int = d, done: int = done) -> None:
+                    move(int(done + share * d))
+
                 one = simulation_of(
                     start,
                     inputs=d,
@@ -93,7 +97,7 @@ def order(
                     noise=noise,
                     trained=parts,
                     seed=seed,
-                    progress=lambda share, d=d, before=before: move(int(before + share * d)),  # type: ignore[misc]
+                    progress=progress,
                 )
                 made.append(one)
             move(sum(sizes))

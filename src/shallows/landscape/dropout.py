@@ -10,9 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from shallows.model import AbstractActivation, AbstractLaw, relu
+from shallows.model import AbstractLaw, relu
 
 
 class AbstractMasks(eqx.Module):
@@ -130,74 +130,37 @@ class Filtered(eqx.Module):
     law: AbstractLaw
     dropout: Dropout
 
-    def energy(
-        self,
-        w: Float[Array, "*b k d"],
-        a: Float[Array, "*b k"],
-        v: Float[Array, "m d"],
-        b: Float[Array, " m"],
-        activation: AbstractActivation = relu,
-    ) -> Float[Array, "*b"]:
+    def energy(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
         own = self._alone(self.law.energy, w, a, activation)
         whole = self.law.energy(w, a, v, b, activation)
         return whole + self.dropout.penalty * jnp.sum(own, axis=-1)
 
-    def slope(
-        self,
-        w: Float[Array, "*b k d"],
-        a: Float[Array, "*b k"],
-        v: Float[Array, "m d"] | None,
-        b: Float[Array, " m"],
-        activation: AbstractActivation = relu,
-    ) -> Float[Array, "*b k d"]:
+    def slope(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
         own = self._alone(lambda *x: self.law.slope(*x)[0], w, a, activation)
         return self.law.slope(w, a, v, b, activation) + self.dropout.penalty * own
 
-    def head_slope(
-        self,
-        w: Float[Array, "*b k d"],
-        a: Float[Array, "*b k"],
-        v: Float[Array, "m d"],
-        b: Float[Array, " m"],
-        activation: AbstractActivation = relu,
-    ) -> Float[Array, "*b k"]:
+    def head_slope(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
         own = self._alone(lambda *x: self.law.head_slope(*x)[0], w, a, activation)
         return self.law.head_slope(w, a, v, b, activation) + self.dropout.penalty * own
 
-    def curvature(
-        self,
-        w: Float[Array, "k d"],
-        a: Float[Array, " k"],
-        v: Float[Array, "m d"],
-        b: Float[Array, " m"],
-        activation: AbstractActivation = relu,
-    ) -> Float[Array, "k d k d"]:
+    def curvature(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
         own = self._alone(lambda *x: self.law.curvature(*x)[0, :, 0], w, a, activation)
         i = jnp.arange(len(a))
         whole = self.law.curvature(w, a, v, b, activation)
         return whole.at[i, :, i].add(self.dropout.penalty * own)
 
-    def head_curvature(
-        self,
-        w: Float[Array, "k d"],
-        a: Float[Array, " k"],
-        v: Float[Array, "m d"],
-        b: Float[Array, " m"],
-        activation: AbstractActivation = relu,
-    ) -> Float[Array, "k d k"]:
+    def head_curvature(self, w, a, v, b, activation=relu):
         """See `AbstractLaw`."""
         own = self._alone(lambda *x: self.law.head_curvature(*x)[0, :, 0], w, a, activation)
         i = jnp.arange(len(a))
         whole = self.law.head_curvature(w, a, v, b, activation)
         return whole.at[i, :, i].add(self.dropout.penalty * own)
 
-    def head_gram(
-        self, w: Float[Array, "k d"], activation: AbstractActivation = relu
-    ) -> Float[Array, "k k"]:
+    def head_gram(self, w, activation=relu):
         """∂²/∂a∂a: the overlaps, with a diagonal that is 1 + λ = 1/p as large."""
         gram = self.law.gram(w, w, activation)
         return gram + self.dropout.penalty * jnp.diag(jnp.diag(gram))

@@ -48,17 +48,7 @@ class Deep(eqx.Module):
         matrices = [finite(f"layers[{i}]", w) for i, w in enumerate(layers)]
         if not matrices:
             raise ValueError("A network needs a hidden layer, but there is none. Pass `[W]`.")
-        for i, w in enumerate(matrices):
-            if w.ndim != 2 or 0 in w.shape:
-                raise ValueError(
-                    f"`layers[{i}]` must be a matrix with a row for each unit, but has shape "
-                    f"{w.shape}. Use e.g. `np.eye(4)`."
-                )
-            if i and w.shape[1] != matrices[i - 1].shape[0]:
-                raise ValueError(
-                    f"Layers do not fit: `layers[{i}]` has {w.shape[1]} columns, but the layer "
-                    f"before has {matrices[i - 1].shape[0]} units. Give it a column for each."
-                )
+        refuse_misfits("layers", matrices, "Use e.g. `np.eye(4)`.")
         last = Network(matrices[-1], outer, activation=activation)
         self.layers = tuple(matrices)
         self.outer, self.activation = last.outer, last.activation
@@ -108,6 +98,21 @@ class Deep(eqx.Module):
         ]
         layers = [w[orders[l + 1]][:, orders[l]] for l, w in enumerate(self.layers)]
         return Deep(layers, self.outer[orders[-1]], self.activation)
+
+
+def refuse_misfits(name: str, matrices: Sequence[Array], remedy: str) -> None:
+    """Raise `ValueError` unless each is a matrix with a column for each row of the one before."""
+    for i, w in enumerate(matrices):
+        if w.ndim != 2 or 0 in w.shape:
+            raise ValueError(
+                f"`{name}[{i}]` must be a matrix with a row for each unit, but has shape "
+                f"{w.shape}. {remedy}"
+            )
+        if i and w.shape[1] != matrices[i - 1].shape[0]:
+            raise ValueError(
+                f"Layers do not fit: `{name}[{i}]` has {w.shape[1]} columns, but the layer "
+                f"before has {matrices[i - 1].shape[0]} units. Give it a column for each."
+            )
 
 
 def forward(

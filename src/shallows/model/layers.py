@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from shallows.model.activations import AbstractActivation, relu
-from shallows.model.deep import Deep
+from shallows.model.deep import Deep, refuse_misfits
 from shallows.model.network import Network, Numbers, finite
 
 
@@ -41,17 +41,9 @@ class Layers(eqx.Module):
                 f"A network has a hidden layer and heads at least, but {len(matrices)} matrices "
                 f"were given. Pass e.g. `[W, a[None]]`."
             )
-        for i, w in enumerate(matrices):
-            if w.ndim != 2 or 0 in w.shape:
-                raise ValueError(
-                    f"`weights[{i}]` must be a matrix with a row for each unit, but has shape "
-                    f"{w.shape}. For the heads of a single output pass one row, `a[None]`."
-                )
-            if i and w.shape[1] != matrices[i - 1].shape[0]:
-                raise ValueError(
-                    f"Layers do not fit: `weights[{i}]` has {w.shape[1]} columns, but the layer "
-                    f"before has {matrices[i - 1].shape[0]} units. Give it a column for each."
-                )
+        refuse_misfits(
+            "weights", matrices, "For the heads of a single output pass one row, `a[None]`."
+        )
         given = [None] * len(matrices) if biases is None else list(biases)
         if len(given) != len(matrices):
             raise ValueError(

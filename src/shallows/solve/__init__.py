@@ -30,8 +30,7 @@ from shallows.solve.flow import (
     teacher_power,
     trajectory,
 )
-from shallows.solve.kernel_flow import KernelFlow, least_norm_heads
-from shallows.solve.kernel_regression import KernelRegression, LinearisedDescent
+from shallows.solve.kernel_regression import KernelFlow, KernelRegression, LinearisedDescent
 from shallows.solve.knots import (
     Encounter,
     KnotFlow,
@@ -41,7 +40,7 @@ from shallows.solve.knots import (
     reduced_flow,
     twin_flow,
 )
-from shallows.solve.line_fit import LineFit, LineStart, line_fit
+from shallows.solve.line_fit import LineFit, LineStart, least_norm_heads, line_fit
 from shallows.solve.methods import (
     AbstractMethod,
     GradientDescent,

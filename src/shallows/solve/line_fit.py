@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from shallows.landscape.line import LineLoss, Parameters, invariants
+from shallows.model import Network, PiecewiseLinear
 from shallows.model.network import positive_integer
 from shallows.model.pieces import samples
 from shallows.solve.chebyshev import Chebyshev, Relaxation, Stop, relaxation
@@ -160,3 +161,22 @@ def line_fit(
         progress=progress,
     )
     return LineFit(loss, z, run)
+
+
+def least_norm_heads(
+    hidden: Network, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]
+) -> Network:
+    """The network with this hidden layer that fits the values with the least Σ cᵢ².
+
+    It is a fit if the layer has rank n; else the least squares.
+
+    **Raises.** `ValueError` for an activation that is not piecewise linear.
+    """
+    sigma = hidden.activation
+    if not isinstance(sigma, PiecewiseLinear):
+        raise ValueError(f"Splines are piecewise linear, but {sigma.name} is not. Use `relu`.")
+    bias = 0.0 if hidden.bias is None else np.asarray(hidden.bias)
+    height = np.outer(x, np.asarray(hidden.inner)[:, 0]) + bias
+    features = sigma.positive * np.maximum(height, 0) + sigma.negative * np.minimum(height, 0)
+    heads = np.linalg.lstsq(features, y, rcond=None)[0]
+    return Network(hidden.inner, heads, hidden.bias, sigma)

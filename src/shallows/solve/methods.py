@@ -216,7 +216,7 @@ class GradientFlow(AbstractMethod):
 
     Each lane has its own step size, kept where the local error estimate is `tolerance` (absolute
     and relative, root mean square), but for what is so stiff that it is forgotten within a step. A
-    step takes as many gradients as it needs to be stable, from 5 to 40, and is of order 4.
+    step takes as many gradients as it needs to be stable, from 5 to 60, and is of order 4.
 
     **Accuracy.** Global error about 10 to 100 times the tolerance away from separatrices.
 
@@ -263,7 +263,10 @@ def _flow(loss, state, steps, tolerance):
         found = stiffness(slope, state.theta, start, jnp.where(steps > 0, 10, 0))
         stiffest = jnp.where(steps > 0, found, state.stiffness)
         at = Place(state.theta, state.slope, state.time, state.pace, stiffest)
-        move = lambda _, at: step(slope, at, tolerance)  # noqa: E731
+
+        def move(_, at):
+            return step(slope, at, tolerance)
+
         at = jax.lax.fori_loop(0, steps, move, at)
         return State(
             theta=at.theta,

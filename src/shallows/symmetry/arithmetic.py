@@ -2,7 +2,7 @@
 
 import abc
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flint
@@ -144,6 +144,30 @@ class Balls(AbstractArithmetic):
         """See `AbstractArithmetic`."""
         table = flint.acb_mat([[x.mid() for x in row] for row in matrix])
         return sorted((z.real for z in table.eig(algorithm="approx")), key=float)
+
+
+def eliminated(
+    matrix: np.ndarray,
+    vector: np.ndarray,
+    pivot: Callable[[np.ndarray, int], int | None],
+) -> np.ndarray | None:
+    """The solution of a linear system of numbers that know when they are zero (`is_zero`).
+
+    `pivot(column, i)` chooses the row, from i on, by which column i is cleared: one that divides
+    with the least loss, or None if there is none.
+    """
+    table = np.concatenate([matrix, np.reshape(vector, (-1, 1))], axis=1)
+    n = len(table)
+    for i in range(n):
+        best = pivot(table[:, i], i)
+        if best is None:
+            return None
+        table[[i, best]] = table[[best, i]]
+        table[i] = table[i] / table[i, i]
+        for r in range(n):
+            if r != i and not table[r, i].is_zero:
+                table[r] = table[r] - table[r, i] * table[i]
+    return table[:, n]
 
 
 def _each(function, *arrays):

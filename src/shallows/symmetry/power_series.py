@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import flint
 import numpy as np
 
-from shallows.symmetry.arithmetic import AbstractArithmetic
+from shallows.symmetry.arithmetic import AbstractArithmetic, eliminated
 from shallows.symmetry.laurent import Laurent, UnknownTermsError, angle, series_of, up_to
 from shallows.symmetry.newton_polygon import characteristic, roots
 
@@ -62,22 +62,16 @@ class PowerSeries(AbstractArithmetic):
 
     def solution(self, matrix, vector):
         """See `AbstractArithmetic`; the balls and orders of this one are bounds."""
-        table = np.concatenate([matrix, np.reshape(vector, (-1, 1))], axis=1)
-        n = len(table)
+
+        def lowest(column, i):
+            # The entry that starts at the lowest power divides with the least loss.
+            best = min(range(i, len(column)), key=lambda r: _weight(column[r]))
+            return None if column[best].is_zero else best
+
         try:
-            for i in range(n):
-                # The entry that starts at the lowest power divides with the least loss.
-                best = min(range(i, n), key=lambda r: _weight(table[r, i]))
-                if table[best, i].is_zero:
-                    return None
-                table[[i, best]] = table[[best, i]]
-                table[i] = table[i] / table[i, i]
-                for r in range(n):
-                    if r != i and not table[r, i].is_zero:
-                        table[r] = table[r] - table[r, i] * table[i]
+            return eliminated(matrix, vector, lowest)
         except UnknownTermsError:
             return None
-        return table[:, n]
 
     def eigenvalues(self, matrix):
         r"""See `AbstractArithmetic`; the balls and orders of these are bounds.
