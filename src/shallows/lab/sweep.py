@@ -192,6 +192,7 @@ def sweep(
                     took = seconds or 0.0
                     progress(Progress(done, len(keys), reused, recomputed, name, took, damage))
                 yield record
+        store.clean()  # a worker that was killed, or ended beside one, may have been writing
 
     return records()
 
