@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from shallows.atlas.spectra import decay_exponent, spectral_differences
+from shallows.atlas.powers import decay_exponent
+from shallows.atlas.spectra import spectral_differences
 
 
 def test_ranks_meet_although_multiplicities_differ():

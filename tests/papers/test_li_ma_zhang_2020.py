@@ -19,7 +19,6 @@ from shallows.papers.li_ma_zhang_2020.measures import (
     start_of,
     teacher_heads,
 )
-from shallows.papers.li_ma_zhang_2020.readings import exponent
 
 PAPER = paper("li-ma-zhang-2020")
 
@@ -58,15 +57,6 @@ def test_the_tangent_kernel_is_that_of_the_textbook():
     np.testing.assert_allclose(kernel_matrix("arc-cosine", x, y), heads, atol=1e-12)
     both = heads + (x @ y.T) * (np.pi - θ) / (2 * np.pi)
     np.testing.assert_allclose(kernel_matrix("ntk", x, y), both, atol=1e-12)
-
-
-def test_the_exponent_of_a_power_law():
-    d = np.array([8.0, 16.0, 32.0, 64.0])
-    power, width = exponent(d, 3 * d**1.7)
-    assert math.isclose(power, 1.7, rel_tol=1e-12)
-    assert width < 1e-6
-    noisy, wider = exponent(d, 3 * d**1.7 * np.array([1.1, 0.9, 0.9, 1.1]))
-    assert abs(noisy - 1.7) < wider
 
 
 def test_a_run_that_diverges_says_so_and_is_not_taken_for_a_plateau(monkeypatch):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from test_report_figures import visible_texts
 
+from shallows.atlas.powers import fitted_exponent
 from shallows.report import PowerPanel, PowerSeries, power_figure
-from shallows.solve.overparameterised import fitted_exponent
 
 X = np.array([16.0, 64.0, 256.0])
 UP, DOWN = np.outer([1.0, 1.3], X**1.5), np.outer([2.0, 2.2], X**-0.5)

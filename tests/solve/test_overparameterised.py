@@ -12,7 +12,6 @@ from shallows.solve.overparameterised import (
     HeNetwork,
     WideEnding,
     WideNetwork,
-    fitted_exponent,
     output_kernel,
     smallest_width,
     wide_descent,
@@ -185,19 +184,6 @@ def test_a_search_brackets_the_width_at_which_half_of_the_runs_converge():
     assert smallest_width(sets, kept=0.5, most=4).width is None
 
 
-def test_exponents_are_those_put_in_with_an_interval_that_covers():
-    x = np.array([1.0, 2.0, 4.0, 8.0])
-    exact = fitted_exponent(x, np.outer([1.0, 5.0], x**-1.5))
-    assert abs(exact.value + 1.5) < 1e-14
-    assert exact.half_width < 1e-13
-    rng = np.random.default_rng(8)
-    covered = 0
-    for _ in range(400):
-        found = fitted_exponent(x, x**2 * np.exp(0.3 * rng.normal(size=(5, 4))))
-        covered += found.low <= 2 <= found.high
-    assert abs(covered - 380) < 5 * math.sqrt(400 * 0.95 * 0.05)
-
-
 def test_what_makes_no_sense_is_refused():
     opposite = UnitData([[1.0, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0.6, 0, 0.8],
                          [-0.6, 0, -0.8], [0, 0.6, 0.8], [0, -0.6, -0.8]], np.ones(8))  # fmt: skip
@@ -215,5 +201,3 @@ def test_what_makes_no_sense_is_refused():
         HeNetwork(0)
     with pytest.raises(ValueError, match=r"has 0 data sets, resolution=0.1"):
         smallest_width([])
-    with pytest.raises(ValueError, match=r"has 1 at 2. Use more seeds"):
-        fitted_exponent(np.array([1.0, 2.0]), np.ones((1, 2)))

@@ -1,6 +1,5 @@
 """Spectra side by side."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,10 +31,3 @@ def spectral_differences(
         place = [next(i for i, e in enumerate(end) if rank <= e) for rank in ranks]
         values.append(np.array([levels[i][0] for i in place], dtype=float))
     return values[0], values[1]
-
-
-def decay_exponent(sizes: Sequence[int | float], values: Sequence[float]) -> float:
-    """The slope of log |value| against log size, by least squares; NaN for fewer than two."""
-    if len(sizes) < 2:
-        return math.nan
-    return float(np.polyfit(np.log(sizes), np.log(np.abs(values)), 1)[0])

@@ -7,7 +7,8 @@ import numpy as np
 
 from shallows.atlas.arcs import arcs
 from shallows.atlas.families import member
-from shallows.atlas.spectra import decay_exponent, spectral_differences
+from shallows.atlas.powers import decay_exponent
+from shallows.atlas.spectra import spectral_differences
 from shallows.lab import Case, Record, Result
 from shallows.papers import Claim, Judgement, Paper, Scale, supported
 

@@ -8,7 +8,8 @@ import flint
 import numpy as np
 
 from shallows.atlas.families import Member, member
-from shallows.atlas.spectra import decay_exponent, spectral_differences
+from shallows.atlas.powers import decay_exponent
+from shallows.atlas.spectra import spectral_differences
 from shallows.certify.verdict import Verdict
 from shallows.lab import Case, Record, Result
 from shallows.papers import Claim, Judgement, Paper, Scale, supported

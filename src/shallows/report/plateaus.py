@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from shallows.atlas.powers import exponent
 from shallows.report import scales
 from shallows.report.figures import _STYLE, _figure
 
@@ -105,12 +106,12 @@ def _draw(axes: Axes, one: OrderCurves) -> None:
 
 def _draw_lengths(axes: Axes, found: PlateauLengths) -> None:
     d, y = found.inputs, found.lengths
-    power, constant = np.polyfit(np.log(d), np.log(y), 1)
+    power = exponent(d, y).value
+    middle = np.exp(np.mean(np.log(d)))
+    height = np.exp(np.mean(np.log(y)))
     span = np.array([d.min() / 1.15, d.max() * 1.15])
     axes.plot(d, y, "o", color=scales.BLUE, ms=3.5, mec="white", mew=0.4)
-    axes.plot(span, np.exp(constant) * span**power, color=scales.BLUE, lw=1.2)
-    middle = np.exp(np.mean(np.log(d)))
-    height = np.exp(constant) * middle**power
+    axes.plot(span, height * (span / middle) ** power, color=scales.BLUE, lw=1.2)
     # Shifted down, so that the two lines can be told apart.
     axes.plot(span, 0.4 * height * (span / middle) ** 2, color=scales.GREY, lw=1.0, ls="--")
     end = 0.4 * height * (span[1] / middle) ** 2

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from shallows.atlas.powers import Exponent
 from shallows.report import scales
 from shallows.report.figures import _STYLE, _figure
-from shallows.solve.overparameterised import Exponent
 
 _COLOURS = (scales.BLUE, scales.VERMILLION, scales.GREEN)
 _COLUMNS = 3

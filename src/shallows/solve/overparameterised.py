@@ -25,7 +25,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Float, Int
 
 from shallows.model import Deep, WideLimit
@@ -344,46 +343,6 @@ def smallest_width(
         middle = (low + high) // 2
         low, high = (low, middle) if converges(middle) else (middle, high)
     return WidthSearch(high, _sorted(tried), steps)
-
-
-@dataclasses.dataclass(frozen=True)
-class Exponent:
-    """A power law y ∝ x^value fitted to several series."""
-
-    value: float
-    half_width: float
-    """Of a 95 % interval."""
-
-    @property
-    def low(self) -> float:
-        """The lower end of the interval."""
-        return self.value - self.half_width
-
-    @property
-    def high(self) -> float:
-        """The upper end of the interval."""
-        return self.value + self.half_width
-
-
-def fitted_exponent(x: Float[np.ndarray, " s"], y: Float[np.ndarray, "r s"]) -> Exponent:
-    """The mean over series (rows of `y`) of their least-squares slopes in logarithms.
-
-    The interval is Student's, over the slopes: series, one for each seed, are independent, while
-    the points of one series share its data. It says nothing about how straight the lines are.
-
-    **Raises.** `ValueError` for fewer than two series or two different x, and for numbers that
-    are not positive.
-    """
-    if y.shape[0] < 2 or len(np.unique(x)) < 2 or not (np.all(x > 0) and np.all(y > 0)):
-        raise ValueError(
-            f"A power law with an interval needs two series of positive numbers at two different "
-            f"places, but has {y.shape[0]} at {len(np.unique(x))}. Use more seeds or sizes."
-        )
-    centred = np.log(x) - np.mean(np.log(x))
-    slopes = np.log(y) @ centred / (centred @ centred)
-    error = float(np.std(slopes, ddof=1) / math.sqrt(len(slopes)))
-    student = float(scipy.stats.t.ppf(0.975, len(slopes) - 1))
-    return Exponent(float(np.mean(slopes)), student * error)
 
 
 def _check(data: UnitData, network: WideNetwork) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import scipy.stats
 
+from shallows.atlas.powers import exponent
 from shallows.certify.verdict import Verdict
 from shallows.lab import Record
 from shallows.papers import Claim, Judgement
@@ -152,12 +153,12 @@ def _read_length(rows) -> _Read:
     length = np.array([row["plateau"]["length"] for row in seen])
     plain, logged = exponent(d, length), exponent(d, length * np.log(d))
     started = exponent(d / np.array([row["best_start"] for row in seen]), length)
-    holds = plain[0] - plain[1] <= 2 <= logged[0] + logged[1]
+    holds = plain.low <= 2 <= logged.high
     words = (
         f"From d = {int(d.min())} to {int(d.max())}, m = 4d, its length η t grows like d to the "
-        f"{plain[0]:.2f} ± {plain[1]:.2f}, and times log d to the {logged[0]:.2f} ± "
-        f"{logged[1]:.2f} (95 %); in d over the squared coordinate that leads at the start its "
-        f"exponent is {started[0]:.2f} ± {started[1]:.2f}."
+        f"{plain.value:.2f} ± {plain.half_width:.2f}, and times log d to the {logged.value:.2f} ± "
+        f"{logged.half_width:.2f} (95 %); in d over the squared coordinate that leads at the start "
+        f"its exponent is {started.value:.2f} ± {started.half_width:.2f}."
     )
     means = {str(int(x)): float(np.mean(length[d == x])) for x in sorted(set(d))}
     return (
@@ -165,17 +166,11 @@ def _read_length(rows) -> _Read:
         words,
         {
             "mean_length": means,
-            "exponent": list(plain),
-            "exponent_times_log": list(logged),
-            "exponent_in_d_over_start": list(started),
+            "exponent": [plain.value, plain.half_width],
+            "exponent_times_log": [logged.value, logged.half_width],
+            "exponent_in_d_over_start": [started.value, started.half_width],
         },
     )
-
-
-def exponent(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """The exponent of y ~ x^p by least squares of logarithms, and half its 95 % interval."""
-    fit = scipy.stats.linregress(np.log(x), np.log(y))
-    return float(fit.slope), float(fit.stderr * scipy.stats.t.ppf(0.975, len(x) - 2))
 
 
 def _read_lottery(rows) -> _Read:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from shallows.atlas.powers import fitted_exponent
 from shallows.lab import Record
 from shallows.papers.zou_gu_2019 import theory
 from shallows.papers.zou_gu_2019.readings import FIELDS, Row, converged, rows_of, table
 from shallows.report.powers import PowerPanel, PowerSeries
-from shallows.solve.overparameterised import fitted_exponent
 
 _AXES = {"m": "width m", "n": "points n", "φ": "separation φ"}
 

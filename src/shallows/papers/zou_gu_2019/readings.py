@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from shallows.atlas.powers import Exponent, fitted_exponent
 from shallows.certify.verdict import Verdict
 from shallows.lab import Record
 from shallows.papers import Judgement, supported
 from shallows.papers.zou_gu_2019 import theory
-from shallows.solve.overparameterised import Exponent, WideEnding, fitted_exponent
+from shallows.solve.overparameterised import WideEnding
 
 Row = dict[str, Any]
 
