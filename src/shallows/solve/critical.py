@@ -143,7 +143,7 @@ def _blas():
 
 def _polish(loss, theta, heads, how, flow, pace):
     if not loss.is_smooth:
-        size = float(np.linalg.norm(_slope(loss, theta, heads)))
+        size = float(np.linalg.norm(_slope_of(loss, heads)(theta)))
         return theta, NewtonOutcome.at_kink, size, 0
     if not how.basin:
         return _iterate(loss, theta, heads, how)
@@ -155,7 +155,8 @@ def _polish(loss, theta, heads, how, flow, pace):
 
 def _iterate(loss, first, heads, how):
     """Newton's iteration with a factorised Hessian that is renewed where that pays."""
-    theta, slope = first, _slope(loss, first, heads)
+    slope_at = _slope_of(loss, heads)
+    theta, slope = first, slope_at(first)
     tolerance = how.tolerance * max(1.0, float(np.linalg.norm(first)))
     size = at_first = float(np.linalg.norm(slope))
     previous, solve = np.inf, None
@@ -173,7 +174,7 @@ def _iterate(loss, first, heads, how):
                 return theta, NewtonOutcome.singular, size, steps
         previous = size
         theta = theta - solve(slope)
-        slope = _slope(loss, theta, heads)
+        slope = slope_at(theta)
     return theta, NewtonOutcome.out_of_steps, size, how.max_steps
 
 
@@ -182,7 +183,8 @@ def _trapped(loss, start, heads, how, flow, pace):
 
     One Hessian and one factorisation serve for everything, since a bowl is where it changes little.
     """
-    theta, slope = start, _slope(loss, start, heads)
+    slope_at = _slope_of(loss, heads)
+    theta, slope = start, slope_at(start)
     size = float(np.linalg.norm(slope))
     nowhere = None, size, 0
     tolerance = how.tolerance * max(1.0, float(np.linalg.norm(start)))
@@ -193,7 +195,7 @@ def _trapped(loss, start, heads, how, flow, pace):
     lengths = []
     for steps in range(how.max_steps + 1):
         if size <= tolerance:
-            bend = _bend(loss, start, theta, heads, hessian, solve) if steps else 0.0
+            bend = _bend(loss, start, theta, slope_at, hessian, solve) if steps else 0.0
             limit = flow.stiffest(pace)
             trapped = bend <= _STRAIGHT and hessian.is_below(limit / (1 + bend))
             return (theta, size, steps) if trapped else nowhere
@@ -204,26 +206,29 @@ def _trapped(loss, start, heads, how, flow, pace):
         if hopeless or not math.isfinite(lengths[-1]):
             return nowhere
         theta = theta - change
-        slope = _slope(loss, theta, heads)
+        slope = slope_at(theta)
         size = float(np.linalg.norm(slope))
     return nowhere
 
 
-def _slope(loss, theta, heads):
-    return np.asarray(_slope_at(loss, theta, heads))
+def _slope_of(loss, heads):
+    """The gradient as a function of θ. Called a dozen times, it takes the loss apart but once."""
+    leaves, structure = jax.tree.flatten((loss, heads))
+    compiled = _compiled(structure)
+    return lambda theta: np.asarray(compiled(leaves, theta))
 
 
-@jax.jit
-def _slope_at(loss, theta, heads):
-    return loss.gradient_at(*loss.trained.split(theta, heads))
+@functools.cache
+def _compiled(structure):
+    @jax.jit
+    def slope(leaves, theta):
+        loss, heads = jax.tree.unflatten(structure, leaves)
+        return loss.gradient_at(*loss.trained.split(theta, heads))
+
+    return slope
 
 
-@jax.jit
-def _slopes_at(loss, theta, x, heads):
-    return _slope_at(loss, theta + x, heads), _slope_at(loss, theta - x, heads)
-
-
-def _bend(loss, start, end, heads, hessian, solve):
+def _bend(loss, start, end, slope_at, hessian, solve):
     """The largest defect |∇L(x) − A(x − θ*)| / |x − θ*| that is found on the ellipsoid."""
     # No neuron may pass through zero on the way, beyond which is another landscape.
     shortest = np.min(np.linalg.norm(end[:, : loss.law.inputs], axis=-1))
@@ -243,8 +248,7 @@ def _bend(loss, start, end, heads, hessian, solve):
             x, force = scale * x, scale * force
             if not loss.activation.is_smooth and np.linalg.norm(x) > 0.5 * shortest:
                 return math.inf
-            there, beyond = (np.asarray(g) for g in _slopes_at(loss, end, x, heads))
-            defects = there - force, beyond + force
+            defects = slope_at(end + x) - force, slope_at(end - x) + force
             moves = [solve(defect) for defect in defects]
             squares = [np.vdot(*pair) for pair in zip(defects, moves, strict=True)]
             bend = max(bend, math.sqrt(max(*squares, 0.0)) / radius)

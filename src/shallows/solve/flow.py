@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -71,10 +71,12 @@ class Trajectory:
     time: Float[np.ndarray, " b"]
 
 
-# Steps between two looks at a lane: long enough for the look to cost nothing, short enough to
-# waste little on lanes that have settled.
+# Steps between two looks at a lane: short enough to waste little on lanes that have settled. The
+# host, whose looks cost a millisecond, is asked when a lane has something to show, and else after
+# so many strides.
 _CHUNK = {"flow": 20}
 _STRIDE = 100
+_STRIDES = 10
 
 # Gradient norm below which Newton is tried: from there on nine runs in ten are in a trapping bowl.
 # After a failure it is tried again at a third.
@@ -141,13 +143,11 @@ def endpoints(
     tolerance: float = 1e-12,
     newton: bool = True,
     lanes: int | None = None,
-    watch: Callable[[int], None] | None = None,
 ) -> Iterator[Endpoint]:
     """Yield the end of each start as soon as it is known, in no particular order.
 
     A fixed number of lanes takes turns; when a start settles, the next one takes its lane, and
-    lanes without a start cost nothing, so that slow starts hold nobody up. `watch` is
-    told the steps taken, chunk by chunk.
+    lanes without a start cost nothing, so that slow starts hold nobody up.
     """
     how = GradientFlow() if method is None else method
     positive("tolerance", tolerance)
@@ -166,11 +166,12 @@ def endpoints(
     state = jax.tree.map(lambda leaf: leaf[:width], begun)
     hurdle = np.full(width, _HURDLE)
     checkpoint = [NO_CHECKPOINT] * width
+    # Kinks and zeros are looked for by the host.
+    strides = _STRIDES if loss.is_smooth and floor == 0 else 1
     while np.any(where >= 0):
-        state = how.advance(loss, state, np.where(where >= 0, stride, 0))
-        if watch is not None:
-            watch(stride * int(np.sum(where >= 0)))
-        # One copy to the host a chunk.
+        low = np.maximum(hurdle * newton, tolerance)
+        state = _advanced(loss, how, state, np.where(where >= 0, strides, 0), stride, low)
+        # One copy to the host.
         now = jax.tree.map(np.array, state)
         with np.errstate(over="ignore", invalid="ignore"):  # a lane that diverges
             size = np.sqrt(np.sum(now.slope**2, axis=(1, 2)))
@@ -205,6 +206,30 @@ def endpoints(
                 refilled = True
         if refilled:
             state = jax.tree.map(jnp.asarray, now)
+
+
+@jax.jit
+def _advanced(loss, how, state, strides, stride, low):
+    """Each lane so many strides later, or where its gradient norm is below `low`, or it is lost."""
+
+    def lane(one):
+        state, strides, low = one
+
+        def goes_on(carry):
+            state, left = carry
+            square = jnp.sum(state.slope**2)
+            calm = (square > low**2) & (square <= 1e24) & (state.steps < how.max_steps)
+            calm &= ~_has_vanished(loss, state.theta)
+            return (left > 0) & (calm | (left == strides))
+
+        def later(carry):
+            state, left = carry
+            batch = how.advance(loss, jax.tree.map(lambda leaf: leaf[None], state), stride)
+            return jax.tree.map(lambda leaf: leaf[0], batch), left - 1
+
+        return jax.lax.while_loop(goes_on, later, (state, strides))[0]
+
+    return jax.lax.map(lane, (state, strides, low))
 
 
 def recorded(
@@ -279,7 +304,7 @@ def _has_vanished(loss, theta):
     if loss.activation.is_smooth:
         return np.zeros(theta.shape[:-2], dtype=bool)
     w = theta[..., : loss.law.inputs]
-    return np.min(np.einsum("...kd,...kd->...k", w, w), axis=-1) < 1e-20
+    return (w * w).sum(axis=-1).min(axis=-1) < 1e-20
 
 
 def has_continuum(loss: SquaredLoss, neurons: int) -> bool:
