@@ -6,6 +6,14 @@ room does not know how a candidate was found.
 """
 
 from shallows.certify.certificate import Certificate, EigenvalueEnclosure
+from shallows.certify.convex import LeastLoss, certify_convex
+from shallows.certify.flip_bounds import (
+    Euclidean,
+    FlipOutcome,
+    Maximum,
+    SmallestFlip,
+    smallest_flip,
+)
 from shallows.certify.gram import LeastEigenvalue, least_eigenvalue
 from shallows.certify.infinity import InfinityCertificate, certify_infinity
 from shallows.certify.injective import (
@@ -32,15 +40,21 @@ __all__ = [
     "Certificate",
     "Check",
     "EigenvalueEnclosure",
+    "Euclidean",
+    "FlipOutcome",
     "InfinityCertificate",
     "Injectivity",
     "IntervalCertificate",
     "LeastEigenvalue",
+    "LeastLoss",
+    "Maximum",
     "PointCertificate",
+    "SmallestFlip",
     "SplittingCertificate",
     "ThresholdEnclosure",
     "Verdict",
     "certify",
+    "certify_convex",
     "certify_infinity",
     "certify_interval",
     "certify_point",
@@ -51,6 +65,7 @@ __all__ = [
     "is_injective",
     "is_network_injective",
     "least_eigenvalue",
+    "smallest_flip",
     "verify",
     "verify_infinity",
     "verify_interval",

@@ -3,6 +3,16 @@
 This room knows no algorithm.
 """
 
+from shallows.landscape.convex import (
+    AbstractConvexProgram,
+    NormalisedAfter,
+    NormalisedBefore,
+    Patterns,
+    Ramps,
+    Unnormalised,
+    all_patterns,
+    sampled_patterns,
+)
 from shallows.landscape.deep import DeepLoss, HiddenLayers
 from shallows.landscape.dropout import AbstractMasks, Dropconnect, Dropout
 from shallows.landscape.equalised import (
@@ -31,6 +41,7 @@ from shallows.landscape.slices import (
 from shallows.landscape.splits import NeuronSplit, Signature, SplitLine
 
 __all__ = [
+    "AbstractConvexProgram",
     "AbstractMasks",
     "AbstractPath",
     "AbstractTrained",
@@ -52,13 +63,19 @@ __all__ = [
     "NeuronSplit",
     "NormWeighted",
     "NormalSpectrum",
+    "NormalisedAfter",
+    "NormalisedBefore",
+    "Patterns",
     "Plane",
+    "Ramps",
     "SampledNormWeighted",
     "Signature",
     "Slice",
     "SplitLine",
     "SquaredLoss",
     "Straight",
+    "Unnormalised",
+    "all_patterns",
     "attractors",
     "balanced",
     "equalised",
@@ -68,6 +85,7 @@ __all__ = [
     "minimisers",
     "polar",
     "rank_one_levels",
+    "sampled_patterns",
     "slice_along",
     "slice_through",
     "unpolar",

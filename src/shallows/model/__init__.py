@@ -35,7 +35,8 @@ from shallows.model.layers import Layers, he_layers, layers_of
 from shallows.model.marginals import AbstractMarginal, Laplace, NoisySign, Uniform
 from shallows.model.mixture import Mixture
 from shallows.model.network import Network, orthonormal
-from shallows.model.oracle import Oracle, network_oracle, onnx_oracle
+from shallows.model.normalised import NormalisedNetwork, Placement, normalised_on
+from shallows.model.oracle import Oracle, layers_oracle, network_oracle, onnx_oracle
 from shallows.model.overlaps import gram, gram_gradient, gram_hessian
 from shallows.model.paths import basis_path_norm, basis_path_penalty, basis_paths, path_norm
 from shallows.model.pieces import (
@@ -51,6 +52,17 @@ from shallows.model.shifted import ShiftedGaussian, with_constant
 from shallows.model.signs import noisy_signs
 from shallows.model.smooth import AbstractSmooth, Erf, Polynomial, Sine
 from shallows.model.spline_kernels import EvenKnots
+from shallows.model.subspace import (
+    Subspace,
+    SubspaceData,
+    chessboard_data,
+    coordinate_subspace,
+    diagonal_data,
+    digit_pair_data,
+    random_labels,
+    random_subspace,
+    spanned,
+)
 from shallows.model.tangent import WideLimit, kernel_drift, tangent_kernel
 from shallows.model.unit_data import UnitData, digit_data, pair_data
 
@@ -75,8 +87,10 @@ __all__ = [
     "Mixture",
     "Network",
     "NoisySign",
+    "NormalisedNetwork",
     "Oracle",
     "PiecewiseLinear",
+    "Placement",
     "Polynomial",
     "Product",
     "Rotational",
@@ -87,6 +101,8 @@ __all__ = [
     "ShiftedGaussian",
     "Sine",
     "StudentT",
+    "Subspace",
+    "SubspaceData",
     "Uniform",
     "UnitData",
     "WideLimit",
@@ -96,9 +112,13 @@ __all__ = [
     "basis_path_penalty",
     "basis_paths",
     "cells",
+    "chessboard_data",
     "closed_sample",
     "clustering",
+    "coordinate_subspace",
+    "diagonal_data",
     "digit_data",
+    "digit_pair_data",
     "doubled",
     "gaussian_thresholds",
     "gram",
@@ -109,6 +129,7 @@ __all__ = [
     "iterated",
     "kernel_drift",
     "layers_of",
+    "layers_oracle",
     "leaky",
     "linear_interpolant",
     "linear_regions",
@@ -116,15 +137,19 @@ __all__ = [
     "natural_cubic",
     "network_oracle",
     "noisy_signs",
+    "normalised_on",
     "onnx_oracle",
     "orthonormal",
     "pair_data",
     "path_norm",
     "planar_probability",
+    "random_labels",
+    "random_subspace",
     "reconstruct",
     "relu",
     "sampled_cells",
     "segment_kinks",
+    "spanned",
     "spline_of_kinks",
     "tangent_kernel",
     "with_constant",

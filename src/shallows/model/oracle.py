@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from shallows.model.activations import relu
+from shallows.model.layers import Layers
 from shallows.model.network import Network
 
 # What is linear, or moves numbers about. Products and quotients need a constant factor as well.
@@ -123,6 +124,24 @@ def network_oracle(
         return Oracle(plain, network.inputs, budget=budget)
     flat = lift.reshape(-1)
     return Oracle(lambda x: plain(x) + x @ tilt + flat, network.inputs, budget=budget)
+
+
+def layers_oracle(layers: Layers, *, budget: int | None = None) -> Oracle:
+    """The function of a network with any number of hidden layers."""
+    if layers.activation is not relu:
+
+        def plain(x: np.ndarray) -> np.ndarray:
+            return np.asarray(layers(jnp.asarray(x)))
+    else:
+        weights = [np.array(w).T for w in layers.weights]
+        biases = [0.0 if b is None else np.array(b) for b in layers.biases]
+
+        def plain(x: np.ndarray) -> np.ndarray:
+            for w, b in zip(weights[:-1], biases[:-1], strict=True):
+                x = np.maximum(x @ w + b, 0.0)
+            return x @ weights[-1] + biases[-1]
+
+    return Oracle(plain, layers.sizes[0], budget=budget)
 
 
 def _fitted(value: np.ndarray, name: str) -> np.ndarray:
