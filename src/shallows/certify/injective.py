@@ -26,7 +26,7 @@ from fractions import Fraction
 
 import numpy as np
 from flint import fmpz_mat
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, LinearConstraint
 
 from shallows.certify.verdict import Verdict
 from shallows.model.inequalities import (
@@ -37,6 +37,7 @@ from shallows.model.inequalities import (
     strictly_negative,
 )
 from shallows.model.network import Numbers, positive_integer
+from shallows.model.programmes import mixed_integer
 
 # Products of two residues fit in 63 bits.
 _PRIMES = (2_147_483_647, 2_147_483_629, 2_147_483_587)
@@ -160,14 +161,14 @@ def fewest_active(rows: np.ndarray, seconds: float | int) -> Fewest:
         return Fewest(0, 0, (Fraction(0),) * n)
     scaled = (kept / np.sum(np.abs(kept), axis=1)[:, None]).astype(float)
     whole = np.r_[np.zeros(n + 1), np.ones(m)]
-    found = milp(
+    found = mixed_integer(
         whole,
         integrality=whole,
         bounds=Bounds(np.r_[-np.ones(n), _MARGIN, np.zeros(m)], np.ones(n + 1 + m)),
         constraints=LinearConstraint(
             np.column_stack([scaled, -(1 + _MARGIN) * np.eye(m)]), -np.inf, -_MARGIN
         ),
-        options={"time_limit": float(seconds)},
+        seconds=seconds,
     )
     bound = found.get("mip_dual_bound")
     least = 0 if bound is None or not np.isfinite(bound) else max(0, int(np.ceil(bound - 1e-6)))
