@@ -8,7 +8,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 test test-slow: export JAX_COMPILATION_CACHE_DIR = $(CURDIR)/.cache/xla
 test test-slow: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0.1
 
-.PHONY: help census test test-slow lint docs bench clean
+.PHONY: help census report test test-slow lint docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is to make
@@ -28,6 +28,9 @@ $(VENV)/.dev: $(VENV)/.base
 census: $(VENV)/.base  ## The main job: 1000 starts at d = k = 10, table and report
 	$(BIN)/shallows census -k 10 --starts 1000 --optimiser gd --out census
 
+report: $(VENV)/.base  ## All claims of the shelf, measured at smoke scale: report.html
+	$(BIN)/shallows report --run smoke --store papers --out report.html
+
 lint: $(VENV)/.dev  ## Linting, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,4 +49,4 @@ bench: $(VENV)/.dev  ## Speed, as ratios to simple baselines taken in one run
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf $(VENV) .cache site build dist census
+	rm -rf $(VENV) .cache site build dist census papers report.html

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 from catalogues import many_families, nothing_settled, range_of_sizes, rectangular, reference_census
+from exhibits import two_exhibits
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from shallows.report import write_atlas_report, write_report
+from shallows.report import write_atlas_report, write_report, write_shelf_report
 
 BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
@@ -226,3 +227,25 @@ def test_atlas_draws_and_follows_the_width_of_the_window(browser, tmp_path):
         )
         assert overflow(page) <= 0
         assert page.locator("[data-plot=atlas] .legendtext").count() > 8
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK])
+def test_the_shelf_leads_from_each_cell_to_its_claim(browser, tmp_path, size):
+    command = "shallows report --run smoke --out " + "x" * 99
+    path = write_shelf_report(two_exhibits(), tmp_path / "shelf.html", command=command)
+    with opened(browser, path, size) as page:
+        assert overflow(page) <= 0
+        cells = page.locator(".matrix a.verdict")
+        assert cells.count() == 6
+        for cell in cells.all():
+            cell.click()
+            target = page.locator(page.evaluate("location.hash"))
+            expect(target).to_be_in_viewport()
+            assert target.locator("h3 .verdict").inner_text() == cell.inner_text().split(" ", 1)[1]
+        shown = page.evaluate("[...document.images].map(one => one.naturalWidth)")
+        assert len(shown) == 1
+        assert shown[0] > 100
+        page.get_by_role("button", name="Copy the command for luther-seung-2019").click()
+        expect(page.get_by_role("status")).to_have_text("Copied.")
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert copied == "shallows run luther-seung-2019 --scale smoke"

@@ -6,9 +6,13 @@ runs, so that `--help` answers at once.
 
 from shallows.cli import (  # noqa: F401  # importing registers the commands
     arcs,
+    atlas,
     basins,
     census,
     certify,
+    cite,
+    cluster,
+    convex,
     extract,
     families,
     injective,
@@ -19,6 +23,7 @@ from shallows.cli import (  # noqa: F401  # importing registers the commands
     series,
     slices,
     spline,
+    store,
 )
 from shallows.cli.door import app, main
 

@@ -1,19 +1,38 @@
 """The shelf: one file for each paper, its claims with their sources, measured and judged.
 
 An entry is data and two pure functions: `measure` answers one case, `judge` reads the records of
-all and gives each claim a verdict. Whatever an entry computes comes out of the rooms. Entries
-import this page and no other entry, and nothing imports them: they are found by their files.
+all and gives each claim a verdict; pictures are drawn from the same records. Whatever an entry
+computes comes out of the rooms. Entries import this page and no other entry, and nothing imports
+them: they are found by their files.
 """
 
 import dataclasses
 import enum
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from shallows.certify.verdict import Verdict
-from shallows.lab import AbstractPlace, Case, Here, Progress, Record, Result, Store, Study, sweep
+from shallows.lab import (
+    AbstractPlace,
+    Case,
+    DamagedRecord,
+    Here,
+    MissingRecord,
+    Progress,
+    Record,
+    Result,
+    Store,
+    Study,
+    key,
+    sweep,
+)
+from shallows.report.exhibits import Exhibit, ExhibitedClaim, ExhibitedFigure
+from shallows.report.references import bibliography
+
+if TYPE_CHECKING:  # half a second, for those who draw
+    from matplotlib.figure import Figure
 
 
 class Scale(enum.StrEnum):
@@ -34,7 +53,7 @@ class Claim:
     id: str
     statement: str
     source: str
-    """A key of docs/references.bib, and the place."""
+    """A key of the bibliography, and the place."""
     is_wording_known: bool
     """Whether the statement follows words of the source that we have read (those of its abstract
     at least). Where it does not, it is our reading, and its failure need not be the source's."""
@@ -71,6 +90,18 @@ def supported(holds: Any) -> Verdict:
 
 
 @dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure of an entry."""
+
+    claims: tuple[str, ...]
+    """Ids of those it shows."""
+    caption: str
+    """What to see, whatever the scale."""
+    draw: Callable[[Sequence[Record]], "Figure | None"]
+    """From the records that are judged, and nothing else; None where these show too little."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Paper:
     """An entry of the shelf."""
 
@@ -78,7 +109,7 @@ class Paper:
     """Its name on the shelf: letters, digits and hyphens."""
     title: str
     source: str
-    """Its key in docs/references.bib."""
+    """Its key in the bibliography."""
     claims: tuple[Claim, ...]
     version: int
     """Raised whenever the numbers of `measure` may move."""
@@ -86,6 +117,7 @@ class Paper:
     measure: Callable[[dict[str, Any]], Result]
     judge: Callable[[Sequence[Record]], Mapping[str, Judgement]]
     """For each claim's id; pure."""
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def study(self) -> Study:
@@ -124,6 +156,77 @@ class Reading:
             ],
         }
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the records say of where they come from, together.
+
+        **Convention.** `seconds` is the time of all measures, whenever and wherever they ran.
+        """
+        origins = [record.provenance for record in self.records]
+        written = sorted(origin["written"] for origin in origins if "written" in origin)
+        seeds = {r.case.data.get("seed", r.provenance.get("seed")) for r in self.records} - {None}
+        # Measures that say nothing compute in the package's own precision.
+        precisions = {origin.get("precision", "float64") for origin in origins}
+        return {
+            "scale": self.scale.value,
+            "cases": len(self.records),
+            "seconds": sum(origin.get("seconds", 0.0) for origin in origins),
+            "written": sorted({written[0], written[-1]}) if written else [],
+            "precision": sorted(precisions),
+            "seeds": sorted(seeds),
+            **{
+                name: sorted({str(o[name]) for o in origins if o.get(name) is not None})
+                for name in ("shallows", "commit", "python", "jax", "cpu")
+            },
+            "study_version": self.paper.version,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Holding:
+    """What a store holds of a paper."""
+
+    paper: Paper
+    reading: Reading | None
+    """Of the largest scale whose cases are all there."""
+    kept: Mapping[Scale, tuple[int, int]]
+    """For each scale that was asked for, how many of its cases are there, and how many it has."""
+    damaged: tuple[str, ...]
+    """Records that count as none, and why."""
+
+    def exhibit(self) -> Exhibit:
+        """It with its figures, for a page."""
+        found = self.reading
+        scale = Scale.smoke if found is None else found.scale
+        documents = [] if found is None else found.as_json()["claims"]
+        evidence = {one["id"]: one["evidence"] for one in documents}
+        figures = []
+        for picture in self.paper.pictures:
+            figure = None if found is None else picture.draw(found.records)
+            if figure is not None:
+                figures.append(ExhibitedFigure(picture.caption, picture.claims, figure))
+        return Exhibit(
+            key=self.paper.key,
+            title=self.paper.title,
+            reference=bibliography()[self.paper.source],
+            scale=None if found is None else found.scale.value,
+            claims=tuple(
+                ExhibitedClaim(
+                    claim.id,
+                    claim.statement,
+                    claim.source,
+                    claim.is_wording_known,
+                    None if found is None else found.judgements[claim.id].verdict,
+                    evidence.get(claim.id),
+                )
+                for claim in self.paper.claims
+            ),
+            figures=tuple(figures),
+            provenance={} if found is None else found.provenance,
+            kept={one.value: counts for one, counts in self.kept.items()},
+            command=f"shallows run {self.paper.key} --scale {scale.value}",
+        )
+
 
 def shelf() -> dict[str, Paper]:
     """All entries by key: the attribute `PAPER` of every file beside this one."""
@@ -161,7 +264,38 @@ def reading(
     Cases that the store has answered are not computed again: what was interrupted goes on.
     """
     cases = list(paper.cases(scale))
-    records = tuple(sweep(paper.study, cases, store, on=on, progress=progress))
+    return _judged(paper, scale, sweep(paper.study, cases, store, on=on, progress=progress))
+
+
+def holding(paper: Paper, store: Store, scales: Sequence[Scale] = tuple(Scale)) -> Holding:
+    """What the store holds of the paper, at the largest of these scales that is complete.
+
+    Nothing is computed but verdicts, and nothing is written: a damaged record counts as none.
+    """
+    found: dict[str, Record] = {}
+    damaged: dict[str, str] = {}
+    kept: dict[Scale, tuple[int, int]] = {}
+    complete = None
+    for scale in sorted(scales, key=list(Scale).index):
+        names = [key(paper.study, case) for case in paper.cases(scale)]
+        for name in set(names) - set(found):
+            try:
+                found[name] = store.read(paper.study, name)
+            except MissingRecord:
+                pass
+            except DamagedRecord as error:
+                damaged[name] = str(error)
+        kept[scale] = (sum(name in found for name in names), len(names))
+    for scale, (held, total) in reversed(kept.items()):
+        if held == total:
+            names = [key(paper.study, case) for case in paper.cases(scale)]
+            complete = _judged(paper, scale, (found[name] for name in names))
+            break
+    return Holding(paper, complete, kept, tuple(damaged.values()))
+
+
+def _judged(paper: Paper, scale: Scale, records: Iterable[Record]) -> Reading:
+    records = tuple(records)
     judgements = dict(paper.judge(records))
     unjudged = {claim.id for claim in paper.claims} ^ set(judgements)
     if unjudged:
@@ -174,10 +308,13 @@ def reading(
 
 __all__ = [
     "Claim",
+    "Holding",
     "Judgement",
     "Paper",
+    "Picture",
     "Reading",
     "Scale",
+    "holding",
     "paper",
     "reading",
     "shelf",

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shallows import report
 from shallows.atlas.arcs import arcs
 from shallows.atlas.families import member
 from shallows.atlas.powers import decay_exponent
 from shallows.atlas.spectra import spectral_differences
 from shallows.lab import Case, Record, Result
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 
 _SOURCE = "arjevani2023"
 _VISIBLE, _HIDDEN = ("II",), ("I", "A")
@@ -210,6 +211,44 @@ def _adjacent(records) -> Judgement:
     )
 
 
+def _picture(records: Sequence[Record]):
+    found = {name: _of(records, name) for name in (*_VISIBLE, *_HIDDEN)}
+    losses = [
+        report.Series(name, list(of), [v["loss"] for v in of.values()])
+        for name, of in found.items()
+    ]
+    gaps: dict[str, tuple[list, list]] = {}
+    for key, x in _differ(records).numbers["difference_times_root"].items():
+        name, k = key.split(", k = ")
+        gaps.setdefault(name, ([], []))[0].append(int(k))
+        gaps[name][1].append(x)
+    highest = [
+        report.Series(name, list(of), [_highest(v) for v in of.values()])
+        for name, of in found.items()
+    ]
+    return report.panel_figure(
+        [
+            report.Panel(
+                "(a) loss", "k", "loss", tuple(losses), is_x_log=True,
+                levels={"1/2 − 1/π": 1 / 2 - 1 / math.pi},
+            ),
+            report.Panel(
+                "(b) exterior square: II less hidden", "k", "√k × difference of eigenvalues",
+                tuple(report.Series(n, x, y) for n, (x, y) in gaps.items()), is_x_log=True,
+                levels={"1/π": 1 / math.pi},
+            ),
+            report.Panel(
+                "(c) barrier along arcs", "k", "barrier", tuple(highest), is_x_log=True,
+                is_y_log=True,
+            ),
+        ]
+    )  # fmt: skip
+
+
+def _highest(values: dict) -> float:
+    return max((one["barrier"] for one in values["arcs"] if one["end"]), default=math.nan)
+
+
 PAPER = Paper(
     key="arjevani-2023-hidden",
     title="Hidden Minima in Two-Layer ReLU Networks",
@@ -219,4 +258,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("two-types", "spectra-differ", "adjacent"),
+            "(a) The loss of family II falls to zero, those of the hidden families I and A grow "
+            "to a limit. (b) Times √k, the eigenvalue by which their spectra differ tends to 1/π."
+            " (c) The highest barrier along the tangency arcs that leave each point.",
+            _picture,
+        ),
+    ),
 )

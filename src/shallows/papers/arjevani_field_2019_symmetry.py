@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
+from shallows import report
 from shallows.atlas.catalogue import Family
 from shallows.atlas.census import census
 from shallows.atlas.depth import deep_census
@@ -24,7 +25,7 @@ from shallows.model import (
 )
 from shallows.model.deep import closed_sample, iterated
 from shallows.model.named import activation
-from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale
 from shallows.solve import AbstractMethod, GradientDescent, GradientFlow, StochasticDescent
 from shallows.symmetry import isotropy, layered_isotropy
 
@@ -325,6 +326,34 @@ def _forced(records: Sequence[Record]) -> Judgement:
     )
 
 
+def _picture(records: Sequence[Record]):
+    """End points by how much symmetry is lost; groups that are no subgroup have no index."""
+    rows: dict[str, list[tuple[float, float]]] = {"global minimum": []}
+    for record in records:
+        for point in record.values["points"]:
+            if not point["is_diagonal"] or point["kind"] == "saddle":
+                continue
+            what = "another" if record.case.data["what"] != "least-loss" else "its own"
+            name = "global minimum" if point["is_global"] else f"spurious, {what} problem"
+            index = record.values["target_order"] / point["order"]
+            rows.setdefault(name, []).append((index, point["loss"]))
+    series = tuple(
+        report.Series(name, *zip(*points, strict=True), mark=report.Mark.dots)
+        for name, points in rows.items()
+        if points
+    )
+    if not series:
+        return None
+    return report.panel_figure(
+        [
+            report.Panel(
+                "End points of all runs", "index of the isotropy group in the target's", "loss",
+                series, is_x_log=True,
+            )
+        ]
+    )  # fmt: skip
+
+
 PAPER = Paper(
     key="arjevani-field-2019-symmetry",
     title="On the Principle of Least Symmetry Breaking in Shallow ReLU Models",
@@ -334,4 +363,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("least-loss", "laws", "activations"),
+            "Each dot is a point where runs end. An index of 1 is the symmetry of the target, an "
+            "index of k the largest group below it; spurious minima have indices far below k!, at"
+            " which all symmetry would be lost.",
+            _picture,
+        ),
+    ),
 )

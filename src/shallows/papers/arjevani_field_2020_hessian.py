@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shallows import report
 from shallows.atlas.families import member
 from shallows.atlas.spectra import spectral_differences
 from shallows.certify.verdict import Verdict
 from shallows.lab import Case, Record, Result
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 from shallows.symmetry import Balls, Blocks, ReducedLoss, orthonormal_teacher, spectrum
 
 _SOURCE = "arjevanifield2020hessian"
@@ -213,6 +214,33 @@ def _formula(k: int, d: int) -> list[tuple[float, int]]:
     return made
 
 
+def _picture(records: Sequence[Record]):
+    panels = []
+    for letter, name in zip("abc", ("global", "A", "II"), strict=True):
+        chosen = [
+            r
+            for r in records
+            if r.case.data["family"] == name and r.case.data["inputs"] == r.case.data["neurons"]
+        ]
+        dots = [
+            (r.case.data["neurons"], v["eigenvalue"]) for r in chosen for v in r.values["levels"]
+        ]
+        sizes = sorted({k for k, _ in dots})
+        bounds = [
+            report.Series(f"k/{text}", sizes, [k / c for k in sizes], report.Mark.dashed)
+            for text, c in (("4", 4), ("(2π)", 2 * math.pi))
+        ]
+        x, y = zip(*dots, strict=True)
+        panels.append(
+            report.Panel(
+                f"({letter}) {name}", "k", "eigenvalues",
+                (report.Series("each, once", x, y, report.Mark.dots), *bounds),
+                is_x_log=True, is_y_log=True, levels={"1/4": 1 / 4},
+            )
+        )  # fmt: skip
+    return report.panel_figure(panels)
+
+
 PAPER = Paper(
     key="arjevani-field-2020-hessian",
     title="Analytic Characterization of the Hessian in Shallow ReLU Models: A Tale of Symmetry",
@@ -222,4 +250,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("bulk", "linear", "multiplicities"),
+            "Hessian eigenvalues, without multiplicities, at the global minimum and at two "
+            "spurious points, d = k. Whatever k is there are few different ones; most stay near "
+            "1/4, the others grow along the dashed lines.",
+            _picture,
+        ),
+    ),
 )

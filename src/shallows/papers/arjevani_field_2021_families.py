@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import flint
 import numpy as np
 
+from shallows import report
 from shallows.atlas.families import Member, member
 from shallows.atlas.powers import decay_exponent
 from shallows.atlas.spectra import spectral_differences
 from shallows.certify.verdict import Verdict
 from shallows.lab import Case, Record, Result
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 from shallows.solve.critical import NewtonOutcome
 from shallows.solve.symmetric import symmetric_point
 from shallows.symmetry import ReducedLoss
@@ -290,6 +291,44 @@ def _losses(spectra) -> Judgement:
     )
 
 
+def _picture(records: Sequence[Record]):
+    spectra = {
+        (r.case.data["family"], r.case.data["neurons"]): r
+        for r in records
+        if r.case.data["ask"] == "spectrum"
+    }
+    apart = [
+        report.Series(name, list(map(int, row)), list(row.values()))
+        for name, row in _agreement(spectra).numbers["largest_difference"].items()
+    ]
+    sizes = _sizes(spectra, "II")
+    losses, least = [], []
+    for name in (*_SPURIOUS, "flipped:2"):
+        own = _sizes(spectra, name)
+        losses.append(report.Series(name, own, [spectra[name, k].values["loss"] for k in own]))
+        least.append(report.Series(name, own, [min(_levels(spectra[name, k]))[0] for k in own]))
+    rate = [_RATE / k for k in sizes]
+    root = [k**-0.5 for k in sizes]
+    return report.panel_figure(
+        [
+            report.Panel(
+                "(a) loss", "k", "loss",
+                (*losses, report.Series("(1/2 − 2/π²)/k", sizes, rate, report.Mark.dashed)),
+                is_x_log=True, is_y_log=True, levels={"1/2 − 1/π": _LIMITS["A"]},
+            ),
+            report.Panel(
+                "(b) farthest eigenvalue from global's", "k", "difference",
+                (*apart, report.Series("k^(−1/2)", sizes, root, report.Mark.dashed)),
+                is_x_log=True, is_y_log=True,
+            ),
+            report.Panel(
+                "(c) smallest eigenvalue", "k", "eigenvalue", tuple(least), is_x_log=True,
+                levels={"1/4 − 1/(2π)": 1 / 4 - _C},
+            ),
+        ]
+    )  # fmt: skip
+
+
 PAPER = Paper(
     key="arjevani-field-2021-families",
     title="Analytic Study of Families of Spurious Minima in Two-Layer ReLU Neural Networks: "
@@ -300,4 +339,14 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("loss-limits", "spectra-agree", "constants", "two-flipped"),
+            "(a) The loss of family II falls along the dashed line, those of A and I tend to a "
+            "constant. (b) Of equal rank, eigenvalues at spurious and at global minima differ by "
+            "k^(−1/2). (c) The smallest eigenvalue is positive at every size, and tends to a "
+            "constant.",
+            _picture,
+        ),
+    ),
 )

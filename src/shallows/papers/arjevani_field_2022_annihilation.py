@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shallows import report
 from shallows.atlas.catalogue import Kind
 from shallows.atlas.extra import annihilation, continuations
 from shallows.atlas.families import member
@@ -20,7 +21,7 @@ from shallows.certify import (
 from shallows.lab import Case, Record, Result
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, Network
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 
 _SOURCE = "arjevanifield2022"
 
@@ -400,6 +401,39 @@ def _judge_perturbed(records) -> Judgement:
     )
 
 
+def _picture(records: Sequence[Record]):
+    table = {
+        (r.case.data["family"], r.case.data["neurons"]): r
+        for r in records
+        if r.case.data["ask"] == "annihilation"
+    }
+    needed = []
+    for shift, (name, row) in zip((0.98, 1.0, 1.02), _extra(table).items(), strict=True):
+        known = {int(k): m for k, m in row.items() if m is not None}
+        # Apart, so that none hides another.
+        sizes = [k * shift for k in known]
+        needed.append(report.Series(name, sizes, list(known.values()), report.Mark.dots))
+    moved = [r for r in records if r.case.data["ask"] == "perturbation"]
+    by = [r.case.data["size"] for r in moved]
+    after = [
+        report.Series(
+            words, by, [r.values[key]["smallest_eigenvalue"] for r in moved], report.Mark.dots
+        )
+        for key, words in (("narrow", "k neurons: a minimum"), ("wide", "k + 1: a saddle"))
+    ]
+    return report.panel_figure(
+        [
+            report.Panel(
+                "(a) until no minimum is left", "k", "extra neurons", tuple(needed), is_x_log=True
+            ),
+            report.Panel(
+                "(b) other targets, A at k = 10", "size of the perturbation", "smallest eigenvalue",
+                tuple(after), is_x_log=True, levels={"zero": 0.0},
+            ),
+        ]
+    )  # fmt: skip
+
+
 PAPER = Paper(
     key="arjevani-field-2022-annihilation",
     title="Annihilation of Spurious Minima in Two-Layer ReLU Networks",
@@ -409,4 +443,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("annihilation", "lesser-symmetry", "one-and-two", "perturbed-target"),
+            "(a) With so many more neurons all that was found to continue a spurious minimum is a"
+            " saddle: one for A, two for I and II at most sizes. (b) Where the target is "
+            "perturbed the minimum stays one, and the point with one neuron more stays a saddle.",
+            _picture,
+        ),
+    ),
 )

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from shallows import report
 from shallows.certify import Verdict
 from shallows.lab import Case, Record, Result
 from shallows.model import Layers
@@ -20,7 +21,7 @@ from shallows.model.sample_statistics import (
     variance_shares,
 )
 from shallows.model.unit_data import digit_data, has_digits
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 
 _SOURCE = "lutherseung2019"
 
@@ -389,6 +390,20 @@ def _training(records):
     )
 
 
+def _picture(records: Sequence[Record]):
+    shares: dict[tuple[str, int], list[Record]] = {}
+    for r in records:
+        if r.case.data["ask"] == "depth":
+            shares.setdefault((r.case.data["normalise"], r.case.data["width"]), []).append(r)
+    chosen = {f"width {w}": ("none", w) for n, w in sorted(shares) if n == "none"}
+    chosen |= {f"by {n}": (n, w) for n, w in sorted(shares) if n != "none"}
+    curves = {
+        words: report.DepthCurve(*_mean(shares[key])) for words, key in list(chosen.items())[-6:]
+    }
+    depth = max(len(curve.share) for curve in curves.values())
+    return report.depth_figure(curves, variance_shares(depth))
+
+
 PAPER = Paper(
     key="luther-seung-2019",
     title="Sample Variance Decay in Randomly Initialized ReLU Networks",
@@ -398,4 +413,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("decay", "finite-width", "batch", "layer"),
+            "The share of a neuron's mean square that varies with the input falls with depth, as "
+            "at infinite width (dashed) and faster or slower by chance in narrow networks. "
+            "Normalising by batch keeps it, normalising by layer does not.",
+            _picture,
+        ),
+    ),
 )

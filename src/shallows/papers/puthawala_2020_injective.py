@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shallows import report
 from shallows.atlas.shares import clopper_pearson
 from shallows.certify import Verdict, is_convolution_injective, is_injective
 from shallows.lab import Case, Record, Result
@@ -16,7 +17,7 @@ from shallows.model import (
     planar_probability,
 )
 from shallows.model.expansivity import FULL_RSB
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 
 _SOURCE = "puthawala2022"
 
@@ -310,6 +311,25 @@ def _end_to_end(records: Sequence[Record]) -> Judgement:
     )
 
 
+def _picture(records: Sequence[Record]):
+    drawn: dict[int, list[Record]] = {}
+    for r in records:
+        if r.case.data["ask"] == "gaussian":
+            drawn.setdefault(r.case.data["inputs"], []).append(r)
+    series = []
+    for n, mine in sorted(drawn.items())[-6:]:
+        shares = [r.values["injective"] / r.case.data["draws"] for r in mine]
+        series.append(report.Series(f"n = {n}", [r.case.data["expansivity"] for r in mine], shares))
+    plane = drawn.get(2, [])
+    exact = [float(planar_probability(r.values["rows"])) for r in plane]
+    at = [r.case.data["expansivity"] for r in plane]
+    if plane:
+        series.append(report.Series("n = 2, exactly", at, exact, report.Mark.dashed))
+    return report.panel_figure(
+        [report.Panel("Gaussian layers", "m/n", "share that is injective", tuple(series))]
+    )
+
+
 PAPER = Paper(
     key="puthawala-2020-injective",
     title="Globally Injective ReLU Networks",
@@ -319,4 +339,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("gaussian",),
+            "The share of random layers that are injective, each decided in exact arithmetic, "
+            "rises with the number of rows. For two inputs the probability is known (dashed); "
+            "with more inputs it rises at a larger m/n.",
+            _picture,
+        ),
+    ),
 )

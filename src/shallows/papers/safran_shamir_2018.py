@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from shallows import report
 from shallows.atlas.census import census
 from shallows.atlas.extra import continuations
 from shallows.atlas.families import member
@@ -12,7 +13,7 @@ from shallows.certify import Certificate, Verdict, certify, verify
 from shallows.lab import Case, Record, Result
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, orthonormal
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 from shallows.solve import GradientDescent
 
 _SOURCE = "safranshamir2018"
@@ -204,6 +205,35 @@ def _frequencies(records: Sequence[Record]) -> Judgement:
     )
 
 
+def _picture(records: Sequence[Record]):
+    """Losses as certificates state them; whether they check is for `judge`."""
+    of: dict[str, list[Record]] = {}
+    for record in records:
+        of.setdefault(record.case.data["what"], []).append(record)
+    series = []
+    for what, words in (("spurious", "type II"), ("points", "other families")):
+        mine = [r for r in of.get(what, []) if r.case.data.get("name", "") != "II"]
+        sizes = [r.case.data["neurons"] for r in mine]
+        losses = [float(json.loads(r.values["certificate"])["loss"][0]) for r in mine]
+        series.append(report.Series(words, sizes, losses, report.Mark.dots))
+    shares = _frequencies(of["frequencies"]).numbers["shares"]
+    sizes = [int(k) for k in shares]
+    here = [v["here"] for v in shares.values()]
+    bars = [2 * math.sqrt(v["here"] * (1 - v["here"]) / v["starts"]) for v in shares.values()]
+    return report.panel_figure(
+        [
+            report.Panel("(a) spurious minima, proved", "k", "loss", tuple(series)),
+            report.Panel(
+                "(b) runs that end there", "k", "share of runs",
+                (
+                    report.Series("published", list(_BAD), list(_BAD.values()), report.Mark.dashed),
+                    report.Series("here, ± 2 s.e.", sizes, here, report.Mark.dots, bars),
+                ),
+            ),
+        ]
+    )  # fmt: skip
+
+
 PAPER = Paper(
     key="safran-shamir-2018",
     title="Spurious Local Minima are Common in Two-Layer ReLU Neural Networks",
@@ -213,4 +243,12 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("spurious", "points", "frequencies"),
+            "(a) At each size from 6 to 20 there is a minimum with a positive loss, and at some "
+            "sizes several. (b) The larger the network, the more runs end in one.",
+            _picture,
+        ),
+    ),
 )

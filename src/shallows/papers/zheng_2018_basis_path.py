@@ -10,12 +10,13 @@ import numpy as np
 import optax
 import scipy.stats
 
+from shallows import report
 from shallows.certify import Verdict
 from shallows.lab import Case, Record, Result
 from shallows.model import Layers, basis_path_norm, basis_paths, he_layers
 from shallows.model.paths import Skeleton, log_path_norm, path_count
 from shallows.model.unit_data import digit_data, has_digits
-from shallows.papers import Claim, Judgement, Paper, Scale, supported
+from shallows.papers import Claim, Judgement, Paper, Picture, Scale, supported
 from shallows.solve import add_basis_path_penalty, gsgd
 
 _SOURCE = "zheng2018"
@@ -441,6 +442,30 @@ def _compared(tests, ours, others, words):
     )
 
 
+def _clouds(records: Sequence[Record]):
+    runs = [r for r in records if r.case.data["ask"] == "run" and r.values["is_finite"]]
+    chosen = [r for r in runs if _is_long(r) and r.case.data["start"] == "skeleton"]
+    if len(chosen) < 2:
+        return None
+    gap = np.array([r.values["test_error"] - r.values["training_error"] for r in chosen])
+    wrong = np.array([r.case.data["wrong"] / (400 + r.case.data["wrong"]) for r in chosen])
+    norms = {n: np.array([r.values["log_norms"][n] for r in chosen]) for n in _NORMS[:4]}
+    return report.gap_figure([report.GapCloud(n, x, gap, wrong) for n, x in norms.items()])
+
+
+def _counts(records: Sequence[Record]):
+    shapes = [r for r in records if r.case.data["ask"] == "paths"]
+    places = range(len(shapes))
+    names = {float(i): "-".join(map(str, r.case.data["sizes"])) for i, r in enumerate(shapes)}
+    series = tuple(
+        report.Series(words, places, [r.values[key] for r in shapes], report.Mark.bars)
+        for key, words in (("paths", "all paths"), ("basis", "independent ones"))
+    )
+    return report.panel_figure(
+        [report.Panel("Paths of small networks", "layers", "paths", series, ticks=names)]
+    )
+
+
 PAPER = Paper(
     key="zheng-2018-basis-path",
     title="Capacity Control of ReLU Neural Networks by Basis-path Norm",
@@ -450,4 +475,19 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("explains",),
+            "The gap between test and training error against four norms of trained networks, a "
+            "dot a run, started with weights 1 on the skeleton. A norm that explains the gap puts"
+            " the dots on a rising curve, whatever the share of wrong labels.",
+            _clouds,
+        ),
+        Picture(
+            ("basis",),
+            "Of all paths only those of a basis are independent: the skeleton gives as many as "
+            "there are weights, less hidden neurons.",
+            _counts,
+        ),
+    ),
 )

@@ -13,6 +13,7 @@ from shallows.report import scales
 from shallows.report.figures import _STYLE, _figure
 from shallows.report.terminal import _table
 from shallows.solve.extraction import Extraction
+from shallows.solve.extraction.deep import DeepExtraction, LayerFound
 
 _COLOURS = (scales.BLUE, scales.GREEN, scales.ORANGE, scales.PURPLE, scales.SKY)
 
@@ -28,28 +29,38 @@ class ExtractionCost:
     seconds: float
 
 
-def extraction_table(made: Extraction, inputs: int, outputs: int) -> Table:
-    """The outcome of one extraction, and what it rests on."""
+def extraction_table(made: Extraction | DeepExtraction, inputs: int, outputs: int) -> Table:
+    """The outcome of one extraction, and what it rests on; of several layers, each."""
     table = _table("Recovered from queries", made.outcome.value or None)
     table.add_column("")
     table.add_column("")
-    found = made.function
-    rows = {
-        "outcome": made.outcome.name,
-        "inputs, outputs": f"{inputs}, {outputs}",
-        "neurons": "–" if found is None else str(found.neurons),
-        "parameters": "–" if found is None else str(made.parameters),
+    rows = {"outcome": made.outcome.name, "inputs, outputs": f"{inputs}, {outputs}"}
+    if isinstance(made, DeepExtraction):
+        for l, layer in enumerate(made.layers, 1):
+            rows[f"hidden layer {l}"] = _layer(layer)
+    else:
+        rows["neurons"] = "–" if made.function is None else str(made.function.neurons)
+    rows |= {
+        "parameters": str(made.parameters or "–"),
         "queries": f"{made.queries} = 2^{np.log2(made.queries):.2f}",
         "largest relative difference": (
             f"{made.error:.2g} at {made.points} points" if np.isfinite(made.error) else "–"
         ),
         "evidence": made.evidence,
     }
-    if found is not None and np.any(found.slope):
+    if isinstance(made, Extraction) and made.function is not None and np.any(made.function.slope):
         rows["sides"] = "not all known: an affine function is left beside the neurons"
     for name, value in rows.items():
         table.add_row(Text(name), Text(value))
     return table
+
+
+def _layer(layer: LayerFound) -> str:
+    of = "" if layer.stated is None else f" of {layer.stated}"
+    sides = "" if layer.has_sides else ", sides open"
+    whole = f", {layer.complete} with all weights" if layer.complete < layer.units else ""
+    advice = f". {layer.outcome.value}" if layer.outcome.value else ""
+    return f"{layer.outcome.name}: {layer.units}{of} units{whole}{sides}{advice}"
 
 
 def extraction_figure(

@@ -202,18 +202,25 @@ def _facts(groups: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[tupl
 
 
 def _write(template: str, path: str | os.PathLike[str], **content: Any) -> Path:
-    from plotly.offline import get_plotlyjs  # a second of import, paid by reports only
+    plotly = None
+    if content["plots"]:
+        from plotly.offline import get_plotlyjs  # a second of import, paid by who plots only
 
+        plotly = Markup(get_plotlyjs())
     text = (
         _environment()
         .get_template(template)
         .render(
             style=Markup(_resource("page.css")),
             script=Markup(_resource("page.js")),
-            plotly=Markup(get_plotlyjs()),
+            plotly=plotly,
             **content,
         )
     )
+    return _write_text(text, path)
+
+
+def _write_text(text: str, path: str | os.PathLike[str]) -> Path:
     target = Path(path)
     if target.is_dir():
         raise ValueError(

@@ -7,7 +7,8 @@ question is measured, and how its answers are read. Times are sums of steps η o
 from typing import Any
 
 from shallows.lab import Case
-from shallows.papers import Claim, Paper, Scale
+from shallows.papers import Claim, Paper, Picture, Scale
+from shallows.papers.li_ma_zhang_2020.drawing import picture
 from shallows.papers.li_ma_zhang_2020.measures import measure
 from shallows.papers.li_ma_zhang_2020.readings import judge
 
@@ -175,4 +176,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=lambda records: judge(CLAIMS, records),
+    pictures=(
+        Picture(
+            ("orders", "height", "length", "beyond-kernel"),
+            "Orders 0 and 2 of the loss fall at once; it stays at the level of the best function "
+            "of degree 2 until orders 4 and above fall, and then goes below what kernels reach. "
+            "The plateau lasts about d² long.",
+            picture,
+        ),
+    ),
 )

@@ -7,7 +7,8 @@ is measured, and how its answers are read.
 from typing import Any
 
 from shallows.lab import Case
-from shallows.papers import Claim, Paper, Scale
+from shallows.papers import Claim, Paper, Picture, Scale
+from shallows.papers.tian_2017.drawing import picture
 from shallows.papers.tian_2017.measures import measure
 from shallows.papers.tian_2017.readings import judge
 
@@ -191,4 +192,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=lambda records: judge(CLAIMS, records),
+    pictures=(
+        Picture(
+            ("sampling", "saddle", "journey"),
+            "(a) The error of sampled gradients falls with N and grows towards θ = π, as the "
+            "closed form (dashed) says. (b) The saddle of the symmetric flow nears zero as K "
+            "grows, and its rate of escape grows. (c) Larger K converges faster.",
+            picture,
+        ),
+    ),
 )

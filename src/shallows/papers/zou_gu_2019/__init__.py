@@ -8,7 +8,8 @@ from typing import Any
 
 from shallows.lab import Case
 from shallows.model.unit_data import has_digits
-from shallows.papers import Claim, Paper, Scale
+from shallows.papers import Claim, Paper, Picture, Scale
+from shallows.papers.zou_gu_2019.drawing import picture
 from shallows.papers.zou_gu_2019.measures import measure
 from shallows.papers.zou_gu_2019.readings import judge
 
@@ -173,4 +174,13 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=(
+        Picture(
+            ("gradient-bound", "trajectory", "iterations", "width", "wider"),
+            "How ratio, length, steps and smallest widths go with width, points and separation: "
+            "dots are runs, lines are fitted powers, and dashed lines have the powers of the "
+            "bounds.",
+            picture,
+        ),
+    ),
 )

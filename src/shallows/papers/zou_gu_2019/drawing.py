@@ -1,19 +1,25 @@
-"""The figure of this entry, from its records: `power_figure(panels(records))`."""
+"""The figure of this entry, from its records: `picture(records)`."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from shallows import report
 from shallows.atlas.powers import fitted_exponent
 from shallows.lab import Record
 from shallows.papers.zou_gu_2019 import theory
 from shallows.papers.zou_gu_2019.readings import FIELDS, Row, converged, rows_of, table
-from shallows.report.powers import PowerPanel, PowerSeries
 
 _AXES = {"m": "width m", "n": "points n", "φ": "separation φ"}
 
 
-def panels(records: Sequence[Record]) -> list[PowerPanel]:
+def picture(records: Sequence[Record]):
+    """The panels, drawn; None where no power can be fitted."""
+    found = panels(records)
+    return report.power_figure(found) if found else None
+
+
+def panels(records: Sequence[Record]) -> "list[report.PowerPanel]":
     """Ratio and length against m, steps against n and φ, and widths against n and φ."""
     rows = rows_of(records)
     runs = converged([row for row in rows if row["ask"] == "run"])
@@ -55,10 +61,10 @@ def _panel(
     letter: str,
     series: dict[str, tuple[list[Row], Callable[[Row], float | None], str]],
     bound: theory.Powers,
-) -> PowerPanel:
+) -> "report.PowerPanel":
     made = []
     for name, (along, value, by) in series.items():
         x, y = table(along, FIELDS[letter], value, by)
         if len(x) > 1 and len(y) > 1:
-            made.append(PowerSeries(name, x, y, fitted_exponent(x, np.array(y))))
-    return PowerPanel(title, letter, _AXES[letter], tuple(made), float(bound.get(letter, 0)))
+            made.append(report.PowerSeries(name, x, y, fitted_exponent(x, np.array(y))))
+    return report.PowerPanel(title, letter, _AXES[letter], tuple(made), float(bound.get(letter, 0)))

@@ -11,6 +11,7 @@ from shallows.lab import Case, Record, Result
 from shallows.landscape import LineLoss, attractors, invariants
 from shallows.model import EvenKnots, clustering, linear_interpolant, linear_spline, natural_cubic
 from shallows.papers import Claim, Judgement, Paper, Scale
+from shallows.papers.williams_2019_univariate.drawing import PICTURES
 from shallows.solve import (
     Chebyshev,
     KernelFlow,
@@ -490,4 +491,5 @@ PAPER = Paper(
     cases=cases,
     measure=measure,
     judge=judge,
+    pictures=PICTURES,
 )

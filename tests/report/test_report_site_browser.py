@@ -1,0 +1,327 @@
+"""The atlas page in a browser, offline: every control is used, numbers are the library's."""
+
+import dataclasses
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from shallows.atlas import member
+from shallows.atlas.site import Plan
+from shallows.atlas.site_census import shipped_census
+from shallows.atlas.site_data import shown_arcs, site_data
+from shallows.lab import Store
+from shallows.report.site import write_site
+from shallows.report.site.live import LiveSite
+
+pytestmark = pytest.mark.slow
+
+BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+PHONE, DESK = (360, 780), (1280, 800)
+PLAN = Plan(
+    ("global", "II", "flipped:5", "I", "A"),
+    (6, 10, 20, 1000),
+    (),
+    (2, 10),
+    40,
+    (("knots move", 0.5, 1.0), ("knots stay", 20.0, 0.5)),
+)
+PATIENCE = 60_000  # milliseconds; other tests and builds may share the machine
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    binary = next(filter(None, map(shutil.which, BINARIES)), None)
+    if binary is None:
+        pytest.skip(f"no browser: none of {', '.join(BINARIES)} is installed")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=binary, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    made = site_data(PLAN, shipped_census(), Store(tmp_path_factory.mktemp("store")))
+    # All arcs at one place are enough.
+    more = shown_arcs("II", 10, only_minimising=False)
+    arcs = [more if (a.name, a.neurons) == ("II", 10) else a for a in made.arcs]
+    return dataclasses.replace(made, arcs=tuple(arcs))
+
+
+@pytest.fixture(scope="module")
+def page_file(data, tmp_path_factory):
+    return write_site(data, tmp_path_factory.mktemp("site") / "index.html", command="shallows a")
+
+
+@contextmanager
+def opened(browser: Browser, address: str, size=DESK, is_offline=True, **options) -> Iterator[Page]:
+    """The page; a message on the console, an error or a request elsewhere fails the test."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        has_touch=size == PHONE,
+        is_mobile=size == PHONE,
+        **options,
+    )
+    context.set_offline(is_offline)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda message: wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    home = address if is_offline else address.rstrip("/")
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith((home, "data:")) else wrong.append(r.url),
+    )
+    page.goto(address)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+def choose(page: Page, family: str, k: int) -> None:
+    page.locator(f'label[for="family-{family}"]').click()
+    page.locator("#k").fill(str(PLAN.stops.index(k)))
+
+
+@pytest.mark.parametrize("family", ["II", "I", "A", "flipped:5", "global"])
+@pytest.mark.parametrize("k", [6, 20, 1000])
+def test_numbers_shown_are_the_library_s(browser, page_file, family, k):
+    found = member(family, k)
+    with opened(browser, page_file.as_uri()) as page:
+        choose(page, family, k)
+        assert page.locator("#point-title").inner_text().replace("\u202f", "") == (
+            f"{family} at k = {k}"
+        )
+        twelve = [float(f"{v:.12g}") for v in (found.value, float(found.spectrum()[0].eigenvalue))]
+        assert [number(page.locator(i).inner_text()) for i in ("#loss", "#smallest")] == twelve
+        assert page.locator("#kind").inner_text() == found.kind().value
+        assert page.locator("#isotropy").inner_text() == found.isotropy
+        rows = page.locator("#spectrum-table tbody tr").evaluate_all(
+            "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+        )
+        assert [(number(r[0]), int(r[1].replace("\u202f", "")), r[2]) for r in rows] == [
+            (float(f"{float(e.eigenvalue):.12g}"), e.multiplicity, e.representation.value)
+            for e in found.spectrum()
+        ]
+        rows = page.locator("#weights-table tbody tr").evaluate_all(
+            "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))"
+        )
+        assert [number(r[3]) for r in rows] == [float(f"{v:.12g}") for v in found.weights]
+        row = page.locator("#map-table tbody tr").nth(PLAN.families.index(family)).locator("td")
+        assert row.first.inner_text() == family
+        assert number(row.nth(1).inner_text()) == twelve[0]
+
+
+def test_the_picture_of_the_weights_is_the_matrix(browser, page_file):
+    found = member("II", 10)
+    with opened(browser, page_file.as_uri()) as page:
+        choose(page, "II", 10)
+        cells = page.locator("#weights rect title").all_text_contents()
+    drawn = np.array([number(cell) for cell in cells]).reshape(10, 10)
+    assert np.allclose(drawn, found.blocks.embed(list(found.weights)), rtol=1e-11, atol=0)
+
+
+def test_it_says_which_minima_are_hidden_and_what_is_proved(browser, page_file, data):
+    with opened(browser, page_file.as_uri()) as page:
+        for family, words in [
+            ("II", "visible minimum"),
+            ("A", "hidden minimum"),
+            ("I", "hidden minimum"),
+            ("global", "the goal: the student is the teacher"),
+        ]:
+            choose(page, family, 10)
+            expect(page.locator("#badge")).to_have_text(words)
+        choose(page, "I", 6)
+        expect(page.locator("#badge")).to_contain_text("a saddle")
+        choose(page, "A", 20)
+        expect(page.locator("#training")).to_have_text("0 of 500 training runs ended here.")
+        expect(page.locator("#verdict")).to_have_text("PROVED")
+        (point,) = [p for p in data.points if (p.name, p.neurons) == ("A", 20)]
+        expect(page.locator("#statement")).to_have_text(point.proof.statement)
+        expect(page.locator("#enclosures dd").first).to_have_text(
+            f"between {point.proof.loss[0]} and {point.proof.loss[1]}"
+        )
+        table = page.locator("#families-table tbody tr").all_inner_texts()
+        assert [row.split()[:3] for row in table] == [
+            ["II", "visible", "standard"],
+            ["flipped:5", "visible", "standard"],
+            ["I", "hidden", "exterior"],
+            ["A", "hidden", "exterior"],
+        ]
+
+
+def test_every_control_works_from_the_keyboard(browser, page_file):
+    with opened(browser, page_file.as_uri()) as page:
+        page.keyboard.press("Tab")
+        expect(page.locator(".skip")).to_be_focused()
+        page.locator("#family-II").focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#point-title")).to_contain_text("flipped:5 at")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")  # the button of a smaller k
+        expect(page.locator("#k-out")).to_have_text("6")
+        expect(page.locator("#k-less")).to_be_disabled()
+        page.locator("#k").focus()
+        page.keyboard.press("End")
+        expect(page.locator("#k-out")).to_have_text("1\u202f000")
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator("#k")).to_have_attribute("aria-valuetext", "k = 20")
+        expect(page.locator("#all-arcs")).to_be_disabled()
+        page.locator("#k-more").click()
+        expect(page.locator("#k-more")).to_be_disabled()
+
+        choose(page, "II", 10)
+        few = page.locator("#arcs-table tbody tr").count()
+        page.locator("#all-arcs").focus()
+        page.keyboard.press("Space")
+        assert page.locator("#arcs-table tbody tr").count() > few > 0
+        for summary in page.locator("summary").all():
+            summary.focus()
+            page.keyboard.press("Enter")
+        assert page.locator("details[open]").count() == page.locator("details").count() > 3
+
+        page.locator("#census-k").focus()
+        page.keyboard.press("Home")
+        expect(page.locator("#census-text")).to_contain_text("global minimum: 498")
+        page.locator("#portrait-size-10").focus()
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator("#portrait-table caption")).to_contain_text("K = 2")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#portrait-note")).to_contain_text("is type A")
+
+
+def test_the_player_plays_steps_and_stops(browser, page_file, data):
+    with opened(browser, page_file.as_uri()) as page:
+        said = page.locator("#fit-out")
+        expect(said).to_contain_text("step 0 of")  # nothing moves by itself
+        expect(page.locator("#fit-back")).to_be_disabled()
+        page.locator("#fit-forward").click()
+        expect(said).to_contain_text("step 1 of")
+        page.locator("#fit-back").click()
+        expect(said).to_contain_text("step 0 of")
+        page.locator("#fit-play").click()
+        expect(page.locator("#fit-play")).to_have_text("Pause")
+        expect(said).not_to_contain_text("step 0 of")
+        page.locator("#fit-play").click()
+        expect(page.locator("#fit-play")).to_have_text("Play")
+        page.locator("#fit-step").focus()
+        page.keyboard.press("End")
+        fit = data.fits[0]
+        expect(said).to_contain_text(f"step {len(fit.times) - 1} of {len(fit.times) - 1}")
+        assert number(said.inner_text().rpartition("loss ")[2]) == float(f"{fit.losses[-1]:.4g}")
+        expect(page.locator("#fit-forward")).to_be_disabled()
+        page.locator('label[for="fit-start-1"]').click()
+        expect(said).to_contain_text("step 0 of")
+        expect(page.locator("#fit-note")).to_contain_text("κ = 20")
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_overflows_or_overlaps(browser, page_file, size, scheme):
+    with opened(browser, page_file.as_uri(), size, color_scheme=scheme) as page:
+        for family, k in [("II", 10), ("A", 1000), ("flipped:5", 6)]:
+            choose(page, family, k)
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0
+            cut = page.evaluate(
+                """() => [...document.querySelectorAll('.picture svg')].flatMap(svg => {
+                    const frame = svg.getBoundingClientRect();
+                    return [...svg.querySelectorAll('text')].filter(text => {
+                        const box = text.getBoundingClientRect();
+                        return box.right > frame.right + 1 || box.left < frame.left - 1;
+                    }).map(text => text.textContent);
+                })"""
+            )
+            assert cut == []
+            overlapping = page.evaluate(
+                """() => [...document.querySelectorAll('.picture svg')].flatMap(svg => {
+                    const texts = [...svg.querySelectorAll('text')];
+                    const boxes = texts.map(text => text.getBoundingClientRect());
+                    const found = [];
+                    boxes.forEach((a, i) => boxes.slice(i + 1).forEach((b, j) => {
+                        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+                        const tall = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+                        if (wide > 1 && tall > 4) {
+                            found.push(`${texts[i].textContent} | ${texts[i + 1 + j].textContent}`);
+                        }
+                    }));
+                    return found;
+                })"""
+            )
+            assert overlapping == []
+
+
+def test_colours_have_contrast_and_controls_have_names(browser, page_file):
+    for scheme in ("light", "dark"):
+        with opened(browser, page_file.as_uri(), color_scheme=scheme) as page:
+            colours = page.evaluate(
+                """() => { const style = getComputedStyle(document.documentElement);
+                    return ['paper', 'ink', 'soft', 'link', 'cool-1', 'cool-2', 'cool-3',
+                            'warm-1', 'warm-2'].map(n => style.getPropertyValue(`--${n}`)); }"""
+            )
+            paper, *others = [_luminance(c.strip()) for c in colours]
+            contrast = [(max(paper, c) + 0.05) / (min(paper, c) + 0.05) for c in others]
+            assert min(contrast[:3]) >= 4.5  # text
+            assert min(contrast) >= 3  # lines
+            named = page.evaluate(
+                """() => [...document.querySelectorAll('input, button')].filter(e =>
+                    !(e.labels && e.labels.length) && !e.ariaLabel && !e.textContent.trim())
+                    .map(e => e.id)"""
+            )
+            assert named == []
+
+
+def _luminance(colour: str) -> float:
+    text = colour.lstrip("#")
+    text = "".join(c * 2 for c in text) if len(text) == 3 else text
+    parts = [int(text[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def test_less_motion_is_respected_and_the_page_is_light(browser, page_file):
+    with opened(browser, page_file.as_uri(), reduced_motion="reduce") as page:
+        assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+        spent = page.evaluate(
+            "performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"
+        )
+        page.locator("#fit-play").click()
+        page.wait_for_timeout(700)
+        expect(page.locator("#fit-out")).to_contain_text("step 0 of")
+    assert page_file.stat().st_size < 10e6
+    assert spent < 2000
+
+
+def test_a_served_page_computes_sizes_between_the_stops(browser, data):
+    server = LiveSite(0)
+    server.show(data)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        with opened(browser, server.address, is_offline=False) as page:
+            page.locator("#any-k").fill("123")
+            page.locator("#live button").click()
+            expect(page.locator("#point-title")).to_have_text("II at k = 123")
+            shown = number(page.locator("#loss").inner_text())
+            assert shown == float(f"{member('II', 123).value:.12g}")
+            page.locator('label[for="family-A"]').click()
+            shown = number(page.locator("#loss").inner_text())
+            assert shown == float(f"{member('A', 123).value:.12g}")
+            page.locator("#k-less").click()
+            expect(page.locator("#k-out")).to_have_text("20")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
