@@ -1,14 +1,13 @@
 """Path norms of a network in a file."""
 
 import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from shallows.cli.door import app, print_json, show
-from shallows.cli.problems import npz_contents
+from shallows.cli.problems import layers_in
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +38,7 @@ def norms(
     They are the same however hidden units are scaled.
     """
     chosen = _exponents_in(exponents)
-    document = _document(_layers_in(network), chosen, points, radius)
+    document = _document(layers_in(network), chosen, points, radius)
     if as_json:
         print_json(document)
     else:
@@ -139,33 +138,3 @@ def _exponents_in(text: str) -> list[float]:
             f"`-q` takes positive numbers separated by commas, but is {text!r}. Use e.g. `1,2`."
         )
     return found
-
-
-def _layers_in(path: Path) -> "Layers":
-    """The network in an npz file, by either set of names."""
-    from shallows.model import Layers, Network, layers_of
-
-    arrays = npz_contents(path, "network")
-    if "inner" in arrays and set(arrays) <= {"inner", "outer", "bias"}:
-        return layers_of(Network(arrays["inner"], arrays.get("outer"), arrays.get("bias")))
-    depth = sum(bool(re.fullmatch(r"W\d+", name)) for name in arrays)
-    names = [f"W{l}" for l in range(1, depth + 1)]
-    rest = set(arrays) - set(names)
-    if depth < 2 or not set(names) <= set(arrays) or rest - {f"b{l}" for l in range(1, depth + 1)}:
-        raise ValueError(
-            f"{str(path)!r} holds {sorted(arrays)}, but a network file has matrices `W1`, `W2`, … "
-            f"with a row for each unit, those of the heads last, and may have biases `b1`, `b2`, "
-            f"…; or it has `inner`, and may have `outer` and `bias`. Rename its arrays."
-        )
-    weights = [arrays[name] for name in names]
-    if weights[-1].ndim == 1:  # the heads of a single output
-        weights[-1] = weights[-1][None]
-    try:
-        return Layers(weights, [arrays.get(f"b{l}") for l in range(1, depth + 1)])
-    except ValueError as error:  # in the names of the file
-        text = re.sub(
-            r"`(weights|biases)\[(\d+)\]`",
-            lambda found: f"`{'W' if found[1] == 'weights' else 'b'}{int(found[2]) + 1}`",
-            str(error),
-        )
-        raise ValueError(text) from None

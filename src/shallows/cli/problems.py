@@ -1,6 +1,7 @@
 """Problems as the command line says them: laws, teachers and activations by words and files."""
 
 import enum
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shallows.landscape import SquaredLoss
-    from shallows.model import AbstractLaw
+    from shallows.model import AbstractLaw, Layers
 
 
 class Trained(enum.StrEnum):
@@ -169,3 +170,33 @@ def npz_contents(path: Path, role: str) -> dict[str, Any]:
             f"{str(path)!r} cannot be read as an npz file of numbers ({error}). "
             f"Write it with `numpy.savez`."
         ) from None
+
+
+def layers_in(path: Path) -> "Layers":
+    """The network in an npz file, by either set of names."""
+    from shallows.model import Layers, Network, layers_of
+
+    arrays = npz_contents(path, "network")
+    if "inner" in arrays and set(arrays) <= {"inner", "outer", "bias"}:
+        return layers_of(Network(arrays["inner"], arrays.get("outer"), arrays.get("bias")))
+    depth = sum(bool(re.fullmatch(r"W\d+", name)) for name in arrays)
+    names = [f"W{l}" for l in range(1, depth + 1)]
+    rest = set(arrays) - set(names)
+    if depth < 2 or not set(names) <= set(arrays) or rest - {f"b{l}" for l in range(1, depth + 1)}:
+        raise ValueError(
+            f"{str(path)!r} holds {sorted(arrays)}, but a network file has matrices `W1`, `W2`, … "
+            f"with a row for each unit, those of the heads last, and may have biases `b1`, `b2`, "
+            f"…; or it has `inner`, and may have `outer` and `bias`. Rename its arrays."
+        )
+    weights = [arrays[name] for name in names]
+    if weights[-1].ndim == 1:  # the heads of a single output
+        weights[-1] = weights[-1][None]
+    try:
+        return Layers(weights, [arrays.get(f"b{l}") for l in range(1, depth + 1)])
+    except ValueError as error:  # in the names of the file
+        text = re.sub(
+            r"`(weights|biases)\[(\d+)\]`",
+            lambda found: f"`{'W' if found[1] == 'weights' else 'b'}{int(found[2]) + 1}`",
+            str(error),
+        )
+        raise ValueError(text) from None

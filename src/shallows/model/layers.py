@@ -1,16 +1,19 @@
 """Networks as chains of weight matrices, heads included: what paths run through."""
 
 import itertools
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from shallows import notebook
 from shallows.model.activations import AbstractActivation, relu
 from shallows.model.deep import Deep, refuse_misfits
-from shallows.model.network import Network, Numbers, finite
+from shallows.model.network import Network, Numbers, finite, given_type
 
 
 class Layers(eqx.Module):
@@ -28,6 +31,8 @@ class Layers(eqx.Module):
     weights: tuple[Float[Array, "?rows ?columns"], ...]
     biases: tuple[Float[Array, " ?rows"] | None, ...]
     activation: AbstractActivation
+    given_as: str = eqx.field(static=True)
+    """The type that the first matrix came in, such as float32."""
 
     def __init__(
         self,
@@ -58,7 +63,95 @@ class Layers(eqx.Module):
                     f"layer, but has shape {b.shape}."
                 )
         self.weights, self.biases = tuple(matrices), tuple(vectors)
-        self.activation = activation
+        self.activation, self.given_as = activation, given_type(weights[0])
+
+    @classmethod
+    def from_torch(cls, source: Any, activation: AbstractActivation = relu) -> "Layers":
+        """The network in a PyTorch module, or in a state dict.
+
+        Linear layers with ReLUs, or another of the known activations, between them; dropout is
+        left out, single precision is promoted. What `activation` is for, and what is checked, is
+        said at `torch_layers`.
+
+        **Raises.** `ValueError` naming the layer, or the entry, that cannot be read; `TypeError`
+        for what is neither module nor state dict.
+        """
+        # Delayed, as what reads networks knows them; here it is found by who has one.
+        from shallows.model.imported import torch_layers
+
+        return torch_layers(source, activation)
+
+    @classmethod
+    def from_onnx(cls, path: str | os.PathLike[str]) -> "Layers":
+        """The network in an ONNX file; see `onnx_layers`.
+
+        **Raises.** `ValueError` where onnx is missing, for files that are no models, and naming
+        the operator that is no step of a chain of linear layers and activations.
+        """
+        from shallows.model.imported import onnx_layers
+
+        return onnx_layers(path)
+
+    def shallow(self) -> Network:
+        """The same network with one hidden layer; a single output becomes a number.
+
+        **Raises.** `ValueError` for more hidden layers, and for heads with biases, which a
+        `Network` does not have.
+        """
+        if len(self.weights) != 2:
+            raise ValueError(
+                f"A `Network` has one hidden layer, but this one has {len(self.weights) - 1}, of "
+                f"sizes {self.sizes}. Read it as `Layers`, or without biases as `Deep`."
+            )
+        self._refuse_lift("Network")
+        heads = self.weights[1]
+        outer = heads[0] if len(heads) == 1 else heads.T
+        # Nothing is lost, and records say in which precision the weights came.
+        inner = np.asarray(self.weights[0]).astype(self.given_as)
+        return Network(inner, outer, self.biases[0], self.activation)
+
+    def deep(self) -> Deep:
+        """The same network without biases; a single output becomes a number.
+
+        **Raises.** `ValueError` for biases that are not zero, with the layer.
+        """
+        for i, b in enumerate(self.biases[:-1]):
+            if b is not None and np.any(b):
+                raise ValueError(
+                    f"A `Deep` network has no biases, but hidden layer {i + 1} has some. Read it "
+                    f"as `Layers`."
+                )
+        self._refuse_lift("Deep")
+        heads = self.weights[-1]
+        outer = heads[0] if len(heads) == 1 else heads.T
+        return Deep(self.weights[:-1], outer, self.activation)
+
+    def without_lift(self) -> "Layers":
+        """The function less its biases of the output, f − b_{L+1}."""
+        return eqx.tree_at(
+            lambda layers: layers.biases[-1], self, None, is_leaf=lambda leaf: leaf is None
+        )
+
+    def _refuse_lift(self, name: str) -> None:
+        b = self.biases[-1]
+        if b is not None and np.any(b):
+            raise ValueError(
+                f"The output layer has biases, {np.asarray(b)[:3].tolist()}, which a `{name}` does "
+                f"not have. Take `Layers.from_torch(…).without_lift()`, say, then `.shallow()` or "
+                f"`.deep()`, and subtract them from the targets too."
+            )
+
+    def _repr_html_(self) -> str:
+        columns = {
+            "layer": [*range(1, len(self.weights)), "heads"],
+            "units": self.sizes[1:],
+            "norm of weights": [float(jnp.linalg.norm(w)) for w in self.weights],
+            "norm of biases": [
+                None if b is None else float(jnp.linalg.norm(b)) for b in self.biases
+            ],
+        }
+        title = f"Layers: {' → '.join(map(str, self.sizes))}, {self.activation.name}"
+        return notebook.page(title, columns)
 
     @property
     def sizes(self) -> tuple[int, ...]:

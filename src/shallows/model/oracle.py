@@ -161,23 +161,11 @@ def onnx_oracle(path: str | os.PathLike[str], *, budget: int | None = None) -> O
     models with other operators than ReLU and linear ones (which are named) and models with several
     inputs or outputs, or of shapes that are not known.
     """
+    onnx, model = onnx_model(path)
     try:
-        import onnx
         import onnxruntime
     except ImportError as error:
-        raise ValueError(
-            f"Reading {str(path)!r} needs onnx and onnxruntime ({error}). Install them with "
-            f"`pip install 'shallows[onnx]'`."
-        ) from None
-    if not Path(path).is_file():
-        raise ValueError(f"There is no file {str(path)!r}. Name an ONNX model.")
-    try:
-        model = onnx.load(os.fspath(path))
-        onnx.checker.check_model(model)
-    except Exception as error:  # protobuf and onnx have no common base
-        raise ValueError(
-            f"{str(path)!r} is not an ONNX model ({error}). Export it again."
-        ) from None
+        raise _missing(path, error) from None
     graph = model.graph
     fixed = _constants(graph)
     _refuse_others(graph, fixed, path)
@@ -218,6 +206,34 @@ def onnx_oracle(path: str | os.PathLike[str], *, budget: int | None = None) -> O
         return np.asarray(y, dtype=float).reshape(len(y), -1)
 
     return Oracle(run, int(np.prod(shape[1:])), budget=budget)
+
+
+def onnx_model(path: str | os.PathLike[str]) -> tuple[Any, Any]:
+    """The module onnx, and the checked model in a file.
+
+    **Raises.** `ValueError` where onnx is missing, and for files that are no models.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise _missing(path, error) from None
+    if not Path(path).is_file():
+        raise ValueError(f"There is no file {str(path)!r}. Name an ONNX model.")
+    try:
+        model = onnx.load(os.fspath(path))
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf and onnx have no common base
+        raise ValueError(
+            f"{str(path)!r} is not an ONNX model ({error}). Export it again."
+        ) from None
+    return onnx, model
+
+
+def _missing(path: str | os.PathLike[str], error: ImportError) -> ValueError:
+    return ValueError(
+        f"Reading {str(path)!r} needs onnx and onnxruntime ({error}). Install them with "
+        f"`pip install 'shallows[onnx]'`."
+    )
 
 
 def _constants(graph: Any) -> set[str]:

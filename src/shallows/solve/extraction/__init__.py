@@ -7,7 +7,6 @@ that are moved so as to make the difference as large as possible.
 """
 
 import dataclasses
-import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -15,40 +14,16 @@ import numpy as np
 from jaxtyping import Float
 
 from shallows.model.oracle import Exhausted, Oracle
+from shallows.solve.extraction.comparison import checked, difference, near_points
 from shallows.solve.extraction.line_search import LineSearch, Neuron
 from shallows.solve.extraction.orientation import flipped
+from shallows.solve.extraction.outcomes import ExtractionOutcome, refusal
 from shallows.solve.extraction.probes import Probe
 from shallows.solve.extraction.refinement import refined, with_rest
 from shallows.solve.extraction.relu_sums import ReluSum
 
-# Rounding in float64 is 1e-16 to 1e-14 of the values; single precision is 1e-7.
-_NOISY = 1e-10
 # An affine part below this share of what the neurons make is rounding.
 _NOTHING = 1e-9
-
-
-class ExtractionOutcome(enum.Enum):
-    """How an extraction ended; the value is advice."""
-
-    recovered = ""
-    noisy = (
-        "The answers are not exact: nothing that rests on cancellation can be recovered from them. "
-        "Ask for float64, without noise and without rounding of the output."
-    )
-    not_piecewise_linear = (
-        "The function is not piecewise linear and continuous, so it is no ReLU network. Ask for "
-        "the output before a last softmax or sigmoid, if there is one."
-    )
-    not_two_layers = (
-        "The function is piecewise linear, but its kinks bend: it has more layers, or other units "
-        "than ReLUs. Only two-layer networks are recovered."
-    )
-    unresolved = (
-        "Some kinks are too near to one another, too slight or too far away to be measured in "
-        "float64; what is returned is not the function. Allow more lines, or take duplicate "
-        "neurons together."
-    )
-    out_of_queries = "The budget of queries is spent. Allow more."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +74,10 @@ class Extraction:
         h, d = self.function.normals.shape
         o = len(self.function.constant)
         return h * (d + 1 + o) + o
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Of the function: see `ReluSum.arrays`."""
+        return {} if self.function is None else self.function.arrays()
 
     def as_json(self) -> dict[str, Any]:
         """The document that `shallows extract --json` prints."""
@@ -161,9 +140,9 @@ def _ended(oracle, outcome, evidence, function=None, lines=0, error=np.nan, poin
 def _extract(oracle: Oracle, how: Lines, report) -> Extraction:
     rng = np.random.default_rng(how.seed)
     probe = Probe(oracle, rng)
-    refusal = _refusal(probe)
-    if refusal is not None:
-        return _ended(oracle, *refusal)
+    why = refusal(probe)
+    if why is not None:
+        return _ended(oracle, *why)
     search = LineSearch(probe, lambda share: report(0.4 * share))
     function: ReluSum | None = None
     doubt = ""
@@ -182,12 +161,12 @@ def _extract(oracle: Oracle, how: Lines, report) -> Extraction:
         if function is None:
             doubt = "no cell is wide enough to measure what is beside the neurons"
             continue
-        if _difference(probe, function, _near_points(probe))[0] > 1e-4:
+        if difference(probe, function, near_points(probe))[0] > 1e-4:
             doubt = "neurons are missing"
             continue
         search.neurons = refined(probe, search.neurons, lambda s: report(0.4 + 0.5 * s))
         function = with_rest(probe, search.known())
-        if function is not None and _difference(probe, function, _near_points(probe))[0] <= (
+        if function is not None and difference(probe, function, near_points(probe))[0] <= (
             how.tolerance
         ):
             break
@@ -195,7 +174,7 @@ def _extract(oracle: Oracle, how: Lines, report) -> Extraction:
     if function is None:
         return _ended(oracle, ExtractionOutcome.unresolved, doubt, None, number)
     final, has_orientation = _oriented(function, search.neurons)
-    error, points, where = _tested(probe, final)
+    error, points, where, _ = checked(probe, final, _on_hyperplanes(probe, final))
     absent = _not_there(probe, search.neurons)
     outcome = ExtractionOutcome.recovered
     evidence = f"largest difference {error:.1e} of the function's size, {where}"
@@ -220,32 +199,6 @@ def _extract(oracle: Oracle, how: Lines, report) -> Extraction:
     )
 
 
-def _refusal(probe: Probe):
-    """Why it makes no sense to look for kinks, if it does not."""
-    if probe.disagreement > _NOISY * probe.magnitude:
-        return ExtractionOutcome.noisy, (
-            f"the same points, asked twice, differ by up to "
-            f"{probe.disagreement / probe.magnitude:.1e} of the largest value"
-        )
-    near = probe.sigma[1.0] / probe.magnitude
-    if near > _NOISY:
-        return ExtractionOutcome.noisy, (
-            f"on short segments values scatter by {near:.1e} of the largest value, where float64 "
-            f"makes 1e-16 to 1e-14"
-        )
-    share, second = probe.bends()
-    if share > 0.5:
-        return ExtractionOutcome.not_piecewise_linear, (
-            f"at {share:.0%} of random points it is curved; second differences there are "
-            f"{second:.1e} times rounding"
-        )
-    if probe.scatter > _NOISY:
-        return ExtractionOutcome.not_piecewise_linear, (
-            f"far away, on short segments, values scatter by {probe.scatter:.1e} of the largest"
-        )
-    return None
-
-
 def _oriented(function: ReluSum, neurons: list[Neuron]) -> tuple[ReluSum, bool]:
     """Neurons active on the side that leaves no slope, if there is one; what is rounding is 0."""
     vectors = (function.heads[:, :, None] * function.normals[:, None, :]).reshape(
@@ -265,67 +218,15 @@ def _oriented(function: ReluSum, neurons: list[Neuron]) -> tuple[ReluSum, bool]:
     return function, which is not None
 
 
-def _near_points(probe: Probe) -> Float[np.ndarray, "n d"]:
-    return probe.rng.normal(size=(60, probe.inputs)) * np.repeat([1.0, 8.0, 64.0], 20)[:, None]
-
-
-def _difference(probe: Probe, function: ReluSum, x: Float[np.ndarray, "n d"]):
-    """The largest difference relative to the largest value of that kind, and each."""
-    y = probe.values(x)
-    size = max(float(np.max(np.abs(y))), probe.magnitude)
-    each = np.max(np.abs(y - function(x)), axis=1) / size
-    # Points of several sizes: each is compared with its own.
-    norms = 1 + np.linalg.norm(x, axis=1)
-    each = each * np.max(norms) / norms
-    return float(np.max(each)), each
-
-
-def _tested(probe: Probe, function: ReluSum) -> tuple[float, int, str]:
-    """The largest relative difference at points that were not used, and where."""
-    d, rng = probe.inputs, probe.rng
-    kinds = {
-        "at random points": rng.normal(size=(400, d)),
-        "at random points far away": 1e4 * rng.normal(size=(200, d)),
-        "near the origin": 1e-2 * rng.normal(size=(50, d)),
-    }
-    if function.neurons:
-        of = np.arange(max(300, function.neurons)) % function.neurons
-        x = rng.normal(size=(len(of), d))
-        depth = function.distances(x)[np.arange(len(of)), of]
-        offset = rng.choice([-1e-6, 0.0, 1e-6], len(of))
-        kinds["on hyperplanes"] = x + (offset - depth)[:, None] * function.normals[of]
-    worst, points, where = 0.0, 0, "at random points"
-    starts = []
-    for kind, x in kinds.items():
-        error, each = _difference(probe, function, x)
-        points += len(x)
-        starts.append(x[np.argmax(each)])
-        if error > worst:
-            worst, where = error, kind
-    error, more = _climbed(probe, function, np.array(starts))
-    if error > worst:
-        worst, where = error, "at points moved to make it large"
-    return worst, points + more, where
-
-
-def _climbed(probe: Probe, function: ReluSum, x: Float[np.ndarray, "n d"]) -> tuple[float, int]:
-    """The largest difference that random steps uphill lead to."""
-    size = probe.magnitude
-    rows = np.sqrt(probe.inputs)
-
-    def height(z):
-        gap = np.max(np.abs(probe.values(z) - function(z)), axis=1)
-        return gap / size / (1 + np.linalg.norm(z, axis=1) / rows)
-
-    best, points = height(x), len(x)
-    for step in np.repeat([1.0, 0.3, 0.1, 1e-2, 1e-3], 8):
-        sizes = 1 + np.linalg.norm(x, axis=1, keepdims=True) / rows
-        tried = x + step * sizes * probe.rng.normal(size=x.shape)
-        found = height(tried)
-        better = found > best
-        x, best = np.where(better[:, None], tried, x), np.maximum(best, found)
-        points += len(x)
-    return float(np.max(best)), points
+def _on_hyperplanes(probe: Probe, function: ReluSum) -> Float[np.ndarray, "n d"]:
+    """Points on every hyperplane, and next to it."""
+    if not function.neurons:
+        return np.zeros((0, probe.inputs))
+    of = np.arange(max(300, function.neurons)) % function.neurons
+    x = probe.rng.normal(size=(len(of), probe.inputs))
+    depth = function.distances(x)[np.arange(len(of)), of]
+    offset = probe.rng.choice([-1e-6, 0.0, 1e-6], len(of))
+    return x + (offset - depth)[:, None] * function.normals[of]
 
 
 def _not_there(probe: Probe, neurons: list[Neuron]) -> int:

@@ -76,6 +76,20 @@ def neuron_between(
     return Neuron(normal, depth - float(normal @ p), head, error, p, room)
 
 
+def search_line(
+    probe: Probe, start: Float[np.ndarray, " d"], way: Float[np.ndarray, " d"]
+) -> LineKinks:
+    """All kinks at start + t · way with |t| < 2^20."""
+    powers = 2.0 ** np.arange(-2, _FARTHEST + 1)
+    base, size = float(np.linalg.norm(start)), float(np.linalg.norm(way))
+    return kinks_on_line(
+        lambda t: probe.scalars(start + t[:, None] * way),
+        lambda t: np.asarray(probe.rounding(base + np.abs(t) * size)),
+        np.concatenate([-powers[::-1], powers]) * (1 + 0.01 * probe.rng.uniform(size=46)),
+        seed=int(probe.rng.integers(2**31)),
+    )
+
+
 class LineSearch:
     """Neurons that are known, and what was seen of others."""
 
@@ -95,14 +109,7 @@ class LineSearch:
         probe, d = self.probe, self.probe.inputs
         start, way = probe.rng.normal(size=(2, d))
         way *= np.sqrt(d) / np.linalg.norm(way)
-        powers = 2.0 ** np.arange(-2, _FARTHEST + 1)
-        base = float(np.linalg.norm(start))
-        found = kinks_on_line(
-            lambda t: probe.scalars(start + t[:, None] * way),
-            lambda t: np.asarray(probe.rounding(base + np.abs(t) * np.sqrt(d))),
-            np.concatenate([-powers[::-1], powers]) * (1 + 0.01 * probe.rng.uniform(size=46)),
-            seed=int(probe.rng.integers(2**31)),
-        )
+        found = search_line(probe, start, way)
         self.lines.append(found)
         self.unmeasured = []
         if found.breaks or found.leap is not None:
