@@ -13,7 +13,7 @@ import pytest
 import zoo
 from shallows import census
 from shallows.atlas import Kind, Pulse
-from shallows.atlas.census import VERSION, Block, blocks, usual_method
+from shallows.atlas.census import VERSION, Block, Blocks, usual_method
 from shallows.atlas.sorting import spectrum_of
 from shallows.lab import NotAStore, Processes, Result, Store, Study, key
 from shallows.landscape import AllWeights, SquaredLoss
@@ -270,7 +270,7 @@ def test_a_census_keeps_few_records():
     question = {"seed": 0}
 
     def cut(number, known=()):
-        cases = blocks(study, question, number, 100, known)
+        cases = Blocks(study, question, number, 100, known)
         return [(case.data["first"], case.data["count"]) for case in cases], {
             key(study, case) for case in cases
         }

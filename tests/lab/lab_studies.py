@@ -71,6 +71,14 @@ def surroundings(case):
     return Result(values={**values, "XLA_FLAGS": os.environ["XLA_FLAGS"], "pid": os.getpid()})
 
 
+def log_and_sleep(case):
+    """A case that takes a moment, and says that it was measured to the end."""
+    time.sleep(case["seconds"])
+    with open(case["log"], "a") as log:
+        log.write(f"{case['n']}\n")
+    return bare(case)
+
+
 SQUARES = Study("squares", 1, squares)
 BARE = Study("bare", 1, bare)
 

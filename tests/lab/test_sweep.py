@@ -154,7 +154,7 @@ def test_what_a_killed_neighbour_left_is_swept_away(store):
 
 
 def test_a_case_that_kills_every_worker_is_named(store):
-    with pytest.raises(SweepError, match=r'killed twice while it held one of .*{"n":1}.* is kept'):
+    with pytest.raises(SweepError, match=r'3 times workers were killed .*{"n":1} alone.* is kept'):
         list(sweep(_study("dying"), cases(3), store, on=Processes(1)))
     assert len(store.keys("dying")) == 1
 
@@ -234,3 +234,17 @@ def test_a_caller_who_errs_does_not_wait_for_the_workers(store, tmp_path):
     assert process.returncode == 1
     assert errors.endswith("LookupError: the caller erred\n")
     assert store.check() == []
+
+
+def test_workers_that_never_begin_are_no_fault_of_a_case(tmp_path):
+    """A script without a guard starts itself again in every worker."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); import lab_studies\n"
+        "from shallows.lab import Processes, Store, sweep\n"
+        f"store = Store({str(tmp_path / 'store')!r})\n"
+        "list(sweep(lab_studies.BARE, lab_studies.cases(2), store, on=Processes(1)))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "6 worker processes in a row ended before they were ready. In a script" in done.stderr

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from shallows.atlas.census import blocks, draws
+from shallows.atlas.census import Blocks, draws
 from shallows.atlas.families import Member, member
 from shallows.atlas.questions import method_words
 from shallows.atlas.shares import clopper_pearson
@@ -271,7 +271,7 @@ def basin(
         known = set(kept.keys(study))
         for radius in distances:
             tally = _Tally(radius)
-            cases = blocks(study, {**question, "radius": radius}, each, _BLOCK, known)
+            cases = Blocks(study, {**question, "radius": radius}, each, _BLOCK, known)
             for record in sweep(study, cases, kept, on=on or Here()):
                 sorter.add(record, tally)
                 seconds += float(record.values["seconds"])

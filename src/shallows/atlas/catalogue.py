@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from shallows import notebook
+
 
 class Kind(enum.Enum):
     """What a critical point is, read off its Hessian spectrum (floating point, no proof)."""
@@ -34,6 +36,13 @@ class Curve:
     time: tuple[float, ...]
     loss: tuple[float, ...]
     gradient_norm: tuple[float, ...]
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row for each time.
+
+        **Raises.** `ValueError` if pandas is not installed.
+        """
+        return notebook.frame(dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,12 +90,31 @@ class Proof:
 class AbstractFamily(abc.ABC):
     """A critical point up to relabelling, and how often training found it."""
 
+    count: int
+    loss: float
+
     @abc.abstractmethod
     def as_json(self) -> dict[str, Any]:
         """The entry of the document."""
 
+    @property
+    @abc.abstractmethod
+    def label(self) -> str:
+        """What it is called in a line."""
 
-@dataclasses.dataclass(frozen=True)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.label!r}, found {self.count}×, loss {self.loss:.6g})"
+
+    def numbers(self) -> dict[str, Any]:
+        """What one row holds of it: all that is a number, a word or a truth value."""
+        return {
+            key: value
+            for key, value in self.as_json().items()
+            if value is None or isinstance(value, str | int | float)
+        }
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Family(AbstractFamily):
     """A critical point up to relabelling, and how often training found it."""
 
@@ -119,6 +147,35 @@ class Family(AbstractFamily):
     proof: Proof | None = None
     """What was proved of it; None if that was not asked."""
 
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return self.name
+
+    def _repr_html_(self) -> str:
+        notes = [
+            f"{self.kind.value}, isotropy {self.isotropy}; weights, and Hessian eigenvalues:",
+            "" if self.proof is None else f"{self.proof.verdict.value}: {self.proof.statement}",
+        ]
+        columns = {
+            "eigenvalue": [level.eigenvalue for level in self.spectrum],
+            "multiplicity": [level.multiplicity for level in self.spectrum],
+        }
+        picture = notebook.picture_of(self.weights)
+        return notebook.page(repr(self), columns, notes=notes, picture=picture)
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` of its Hessian spectrum: a row for each different eigenvalue.
+
+        **Raises.** `ValueError` if pandas is not installed.
+        """
+        return notebook.frame(
+            {
+                "eigenvalue": [level.eigenvalue for level in self.spectrum],
+                "multiplicity": [level.multiplicity for level in self.spectrum],
+            }
+        )
+
     def as_json(self) -> dict[str, Any]:
         """The entry of the document."""
         return {
@@ -140,7 +197,7 @@ class Family(AbstractFamily):
         }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Findings:
     """What training from many starts has found, whatever was trained."""
 
@@ -169,8 +226,42 @@ class Findings:
             "provenance": self.provenance,
         }
 
+    def __repr__(self) -> str:
+        shown = [f"{family.label} {family.count}×" for family in self.families[:5]]
+        more = len(self.families) - len(shown)
+        shown += [f"and {more} more"] if more else []
+        return (
+            f"{type(self).__name__}({self.settled} of {self.starts} starts settled"
+            f"{': ' if shown else ''}{', '.join(shown)})"
+        )
 
-@dataclasses.dataclass(frozen=True)
+    def _columns(self) -> dict[str, list[Any]]:
+        rows = [family.numbers() for family in self.families]
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        return {name: [row.get(name) for row in rows] for name in names}
+
+    def _repr_html_(self) -> str:
+        lost = "; ".join(f"{name} {count}×" for name, count in self.unsettled.items())
+        asked = ", ".join(
+            f"{key} {value}"
+            for key, value in self.question.items()
+            if isinstance(value, str | int | float)
+        )
+        title = f"{type(self).__name__}: {self.settled} of {self.starts} starts settled"
+        notes = [asked, f"Not settled: {lost}." if lost else ""]
+        return notebook.page(title, self._columns(), notes=notes)
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row for each family, and the question in its `attrs`.
+
+        Its columns are those keys of `as_json` that hold numbers, words and truth values.
+
+        **Raises.** `ValueError` if pandas is not installed.
+        """
+        return notebook.frame(self._columns(), self.question)
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Census(Findings):
     """The catalogue of critical points that training finds.
 
@@ -179,3 +270,28 @@ class Census(Findings):
     """
 
     families: tuple[Family, ...]
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over family, neuron and input: weights, heads, counts and the rest.
+
+        Its `attrs` are the question, as far as it consists of numbers and words.
+
+        **Raises.** `ValueError` if xarray is not installed, or if there is no family.
+        """
+        if not self.families:
+            raise ValueError(
+                f"No family was found in {self.starts} starts, so that there are no weights. Look "
+                f"at `unsettled`."
+            )
+        weights = np.stack([family.weights for family in self.families])
+        outer = np.stack([family.outer for family in self.families])
+        per_head = ("family", "neuron", "output")[: outer.ndim]
+        each = {
+            name: (("family",), np.asarray(column))
+            for name, column in self._columns().items()
+            if name != "name" and None not in column
+        }
+        arrays = {"weights": (("family", "neuron", "input"), weights), "outer": (per_head, outer)}
+        said = {k: v for k, v in self.question.items() if isinstance(v, str | int | float)}
+        names = {"family": [family.name for family in self.families]}
+        return notebook.dataset({**each, **arrays}, names, said)

@@ -37,7 +37,7 @@ _ZERO = 1e-12
 _SAME = 1e-6
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class DeepFamily(AbstractFamily):
     """A critical point of a deep loss up to relabelling, and how often training found it."""
 
@@ -58,6 +58,11 @@ class DeepFamily(AbstractFamily):
     layers: tuple[np.ndarray, ...]
     """The weights, relabelled, without the signs that cannot matter."""
     first_start: int
+
+    @property
+    def label(self) -> str:
+        """Its isotropy group."""
+        return self.isotropy.name
 
     def as_json(self) -> dict[str, Any]:
         """The entry of the document."""
@@ -80,7 +85,7 @@ class DeepFamily(AbstractFamily):
         }
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class DeepCensus(Findings):
     """What training finds in a deep loss."""
 

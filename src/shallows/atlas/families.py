@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 
+from shallows import notebook
 from shallows.atlas.catalogue import Kind
 from shallows.atlas.sheets import (
     FLOATS,
@@ -35,9 +36,9 @@ from shallows.solve.directions import Slope
 from shallows.symmetry import (
     Balls,
     Blocks,
-    Eigenvalue,
     ReducedLoss,
     Representation,
+    Spectrum,
     orthonormal_teacher,
     spectrum,
 )
@@ -46,7 +47,8 @@ LARGEST = 1e12
 """Neurons up to which members are tested."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # by identity: points are arrays
+# Equal by identity, since points are arrays, and said in words, since these are balls.
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Member:
     """A family's critical point at one size."""
 
@@ -89,12 +91,12 @@ class Member:
         """The values on the orbits, each right to the last digit or so."""
         return tuple(float(x) for x in self.point)
 
-    def spectrum(self) -> tuple[Eigenvalue, ...]:
+    def spectrum(self) -> Spectrum:
         """All Hessian eigenvalues, in increasing order."""
         return self._spectrum
 
     @functools.cached_property
-    def _spectrum(self) -> tuple[Eigenvalue, ...]:
+    def _spectrum(self) -> Spectrum:
         with self.numbers.precision():
             return spectrum(self.loss, self.point, self.numbers)
 
@@ -105,6 +107,24 @@ class Member:
         if abs(least) <= 1e-12:
             return Kind.degenerate
         return Kind.minimum if least > 0 else Kind.saddle
+
+    def __repr__(self) -> str:
+        size = f"k = {written(self.neurons)}"
+        if self.inputs != self.neurons:
+            size += f", d = {written(self.inputs)}"
+        return f"Member({self.name!r}, {size}, {self.isotropy}, loss {self.value:.6g})"
+
+    def _repr_html_(self) -> str:
+        least = float(self.spectrum()[0].eigenvalue)
+        notes = [f"{self.kind().value}, smallest Hessian eigenvalue {least:.6g}; weights by orbit:"]
+        orbits = self.blocks.orbits
+        columns = {
+            "block of neurons": [o.row for o in orbits],
+            "block of inputs": [o.column for o in orbits],
+            "diagonal": [{True: "yes", False: "no"}.get(o.is_diagonal) for o in orbits],
+            "weight": self.weights,
+        }
+        return notebook.page(repr(self), columns, notes=notes)
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import shallows
+from shallows.cli.cluster import ClusterOption
+from shallows.cli.cluster import place as place_of
 from shallows.cli.door import app, bar, complain, print_json, say, show, sizes_in, write_json
 from shallows.cli.problems import Trained, named_law, problem
 
@@ -121,6 +123,7 @@ def census(
         Path, typer.Option("--out", help="Folder of the store, report and figures.")
     ] = Path("census"),
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    cluster: ClusterOption = None,
     certify: Annotated[
         bool,
         typer.Option("--certify", help="Prove what each family is, and write certificates."),
@@ -151,6 +154,7 @@ def census(
                 "dropout": dropout is not None,
                 "certify": certify,
                 "workers": workers != 1,
+                "cluster": cluster is not None,
                 "optimiser sgd": optimiser is Optimiser.sgd,
             },
             neurons=neurons_of_teacher,
@@ -175,12 +179,12 @@ def census(
         )
 
     from shallows.atlas.census import MOST_STARTS
-    from shallows.lab import Here, Processes, Store
+    from shallows.lab import Store
     from shallows.model.network import positive_integer
     from shallows.solve.methods import positive
 
     positive_integer("starts", starts, most=MOST_STARTS)
-    place = Here() if positive_integer("workers", workers) == 1 else Processes(workers)
+    place = place_of(workers, cluster)
     if init is not None:
         positive("init", init)
     if neurons is not None:

@@ -6,7 +6,13 @@ A `Study` is a question with a name, a version and a `measure`; a `Case` is one 
 mathematics: no network, no loss, no JAX.
 """
 
+from shallows.lab.answers import Answer, SweepError
+from shallows.lab.cluster import Cluster
+from shallows.lab.jobs import Job, Queue, job_file
+from shallows.lab.merge import merge
 from shallows.lab.origin import provenance
+from shallows.lab.places import AbstractPlace, Here, Processes
+from shallows.lab.query import query
 from shallows.lab.store import (
     Damage,
     DamagedRecord,
@@ -17,33 +23,33 @@ from shallows.lab.store import (
     StoreError,
 )
 from shallows.lab.study import Case, Record, Result, Study, key
-from shallows.lab.sweep import (
-    AbstractPlace,
-    Here,
-    Processes,
-    Progress,
-    SweepError,
-    sweep,
-)
+from shallows.lab.sweep import Progress, sweep
 
 __all__ = [
     "AbstractPlace",
+    "Answer",
     "Case",
+    "Cluster",
     "Damage",
     "DamagedRecord",
     "Here",
+    "Job",
     "MissingRecord",
     "NotAStore",
     "NotKept",
     "Processes",
     "Progress",
+    "Queue",
     "Record",
     "Result",
     "Store",
     "StoreError",
     "Study",
     "SweepError",
+    "job_file",
     "key",
+    "merge",
     "provenance",
+    "query",
     "sweep",
 ]

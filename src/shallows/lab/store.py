@@ -1,7 +1,8 @@
 """A store: one folder of answers, where the path is the question.
 
-``STUDY/KEY.json`` holds a record and ``KEY.parquet`` its table, if it has one. A file
-``shallows-store.json`` says that the folder is ours; other things may lie in it as well.
+``STUDY/KEY.json`` holds a record and ``KEY.parquet`` its table, if it has one; small records that
+were written together share a file, see `shallows.lab.batches`. A file ``shallows-store.json`` says
+that the folder is ours; other things may lie in it as well.
 
 **Writing.** Each file is written beside its place, flushed to the disk and renamed, the JSON
 last: a record is there completely or not at all, whoever is killed when (one that is being
@@ -20,19 +21,20 @@ import contextlib
 import errno
 import hashlib
 import json
-import math
 import os
 import platform
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shallows.lab.batches import Batches, batch, document, line_of
+from shallows.lab.documents import document_of, is_sealed, json_line, record_of, sealed, sha256
 from shallows.lab.study import NAME, Case, Record, Study, canonical, key
-from shallows.lab.table import from_parquet, to_parquet
+from shallows.lab.table import to_parquet
 
 try:
     import fcntl
@@ -98,6 +100,8 @@ class Store:
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder)
+        self._batches: dict[str, Batches] = {}
+        self._looked: dict[str, float] = {}
         with _explained(f"The folder {self.folder} cannot be used as a store", StoreError):
             if self.folder.exists() and not self.folder.is_dir():
                 raise NotAStore(
@@ -113,7 +117,7 @@ class Store:
                         f"The folder {self.folder} is not empty and not a store (no {MARKER}, but "
                         f"{min(strangers)}). Choose another; nothing was written into this one."
                     )
-                self._put({marker: _json_line({"format": "shallows-store", "schema": SCHEMA})})
+                self._put({marker: json_line({"format": "shallows-store", "schema": SCHEMA})})
             _check_marker(marker)
 
     @classmethod
@@ -126,9 +130,33 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "folder": self.folder,
+            "_batches": {},
+            "_looked": {},
+        }  # whoever gets it looks for itself
+
     def has(self, study: Study, case: Case) -> bool:
         """Whether there is a record; `read` says whether it is sound."""
-        return self._path(study, key(study, case)).exists()
+        return self.holds(study, key(study, case))
+
+    def holds(self, study: Study | str, key: str, *, look: bool = True) -> bool:
+        """Whether there is a record under this key; without `look`, as far as was seen before."""
+        if self._path(study, key).exists():
+            return True
+        batches = self._batched(study)
+        return key in (batches.refresh() if look else batches).places
+
+    def look(self, study: Study | str) -> None:
+        """Look for what others have written, for the sake of `holds` without `look`.
+
+        Not more than twice a second, since it means to list a folder that may be long.
+        """
+        name = _name(study)
+        if time.monotonic() > self._looked.get(name, -1.0) + 0.5:
+            self._batched(study).refresh()
+            self._looked[name] = time.monotonic()
 
     def read(self, study: Study | str, key: str) -> Record:
         """The record, verified.
@@ -136,6 +164,15 @@ class Store:
         **Raises.** `MissingRecord`, or `DamagedRecord` with the path and what is wrong.
         """
         path = self._path(study, key)
+        if not path.exists():
+            batches = self._batched(study)
+            for _ in range(2):
+                # A file that was found may be gone: then it has been mended, and there is another.
+                with contextlib.suppress(FileNotFoundError):
+                    found = batches.find(key)
+                    if found is not None:
+                        return _batched_record(*found, batches.folder.name, key)
+                batches.refresh()
         try:
             return _read(path)
         except (MissingRecord, DamagedRecord):
@@ -153,29 +190,47 @@ class Store:
         files: dict[Path, bytes] = {}
         if record.table is not None:
             files[parquet] = to_parquet(record.table)
-        document = {
-            "study": record.study,
-            "version": record.version,
-            "case": record.case.data,
-            "values": _encode(record.values),
-            "table": _sha256(files[parquet]) if files else None,
-            "provenance": _encode(record.provenance),
-        }
-        files[path] = _sealed(document)
+        files[path] = sealed(document_of(record, sha256(files[parquet]) if files else None))
         with _explained(f"Could not write {path}", NotKept):
             path.parent.mkdir(exist_ok=True)
             self._put(files)
             if record.table is None:
                 parquet.unlink(missing_ok=True)
 
+    def write_all(self, records: Iterable[Record]) -> None:
+        """Keep the records; those that are new and have no table share a file for each study.
+
+        **Raises.** `NotKept` if they could not be written; each is there whole, or not at all.
+        """
+        together: dict[str, list[Record]] = {}
+        for record in records:
+            # A record in a file of its own is found first, so that it can replace another.
+            if record.table is not None or self.holds(record.study, record.key, look=False):
+                self.write(record)
+            else:
+                together.setdefault(record.study, []).append(record)
+        for study, small in together.items():
+            if len(small) == 1:
+                self.write(small[0])
+                continue
+            lines = (line_of(r.key, canonical(document_of(r, None))) for r in small)
+            name, data = batch(lines)
+            path = self.folder / _name(study) / name
+            with _explained(f"Could not write {path}", NotKept):
+                path.parent.mkdir(exist_ok=True)
+                self._put({path: data})
+
     def studies(self) -> list[str]:
         """The names of the studies that have records."""
-        return sorted({path.parent.name for path in self.folder.glob("*/*.json") if _is_ours(path)})
+        own = {path.parent.name for path in self.folder.glob("*/*.json") if _is_ours(path)}
+        batched = {path.parent.name for path in self.folder.glob("*/batch-*.jsonl")}
+        return sorted(own | {name for name in batched if NAME.fullmatch(name)})
 
     def keys(self, study: Study | str) -> list[str]:
         """The keys of a study's records, of all its versions, sorted."""
         folder = self.folder / _name(study)
-        return sorted(path.stem for path in folder.glob("*.json") if _is_ours(path))
+        own = {path.stem for path in folder.glob("*.json") if _is_ours(path)}
+        return sorted(own | self._batched(study).refresh().places.keys())
 
     def records(self, study: Study | str) -> Iterator[Record]:
         """The records of a study in the order of their keys.
@@ -188,17 +243,23 @@ class Store:
             if isinstance(study, str) or record.version == study.version:
                 yield record
 
-    def check(self) -> list[Damage]:
-        """Everything wrong in the store: damaged records, tables without one, stale files."""
+    def check(self, *, step: Callable[[], Any] = lambda: None) -> list[Damage]:
+        """Everything wrong in the store: damaged records, tables without one, stale files.
+
+        Every record is read and verified; `step` is called once for each.
+        """
         found = []
         for study in self.studies():
             for name in self.keys(study):
+                step()
                 try:
                     self.read(study, name)
                 except MissingRecord:  # somebody deleted it while we looked
                     continue
                 except DamagedRecord as error:
                     found.append(Damage(error.path, error.reason))
+            faults = (Damage(*fault) for fault in self._batched(study).faults())
+            found += [damage for damage in faults if damage not in found]
         for parquet in sorted(filter(_is_ours, self.folder.glob("*/*.parquet"))):
             with self._locked():
                 if parquet.exists() and not parquet.with_suffix(".json").exists():
@@ -212,6 +273,29 @@ class Store:
             with contextlib.suppress(OSError):  # a store that is only read stays as it is
                 path.unlink(missing_ok=True)
 
+    def mend(self, study: Study | str) -> None:
+        """Put whole batches in the place of damaged ones, without what is answered elsewhere."""
+        batches = self._batched(study).refresh()
+        if not batches.damaged:
+            return
+
+        def is_elsewhere(key: str) -> bool:
+            place = batches.places.get(key)
+            is_batched = place is not None and place[0] not in batches.damaged
+            return is_batched or self._path(study, key).exists()
+
+        with self._locked():
+            for name, whole, data in list(batches.mended(is_elsewhere)):
+                if whole != name and data:
+                    self._put({batches.folder / whole: data}, is_locked=True)
+                if whole != name:
+                    (batches.folder / name).unlink(missing_ok=True)
+        batches.refresh()
+
+    def _batched(self, study: Study | str) -> Batches:
+        name = _name(study)
+        return self._batches.setdefault(name, Batches(self.folder / name))
+
     def _stale(self) -> list[Path]:
         found = [*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")]
         return sorted(filter(_is_stale, found))
@@ -223,7 +307,7 @@ class Store:
             )
         return self.folder / _name(study) / f"{key}.json"
 
-    def _put(self, files: dict[Path, bytes]) -> None:
+    def _put(self, files: dict[Path, bytes], *, is_locked: bool = False) -> None:
         """Write all files beside their places, then rename them in order."""
         beside = {path: _beside(path) for path in files}
         *tables, last = files
@@ -234,7 +318,8 @@ class Store:
                     file.flush()
                     # Before the rename, or a power cut could leave a name without its content.
                     os.fsync(file.fileno())
-            with self._locked():
+            # Locks of one process that come from two openings of a file exclude one another.
+            with contextlib.nullcontext() if is_locked else self._locked():
                 for path in tables:
                     # An old record must not lie beside another table, not even for a moment.
                     if path.exists() and path.read_bytes() != files[path]:
@@ -276,23 +361,16 @@ def _read(path: Path) -> Record:
         document = json.loads(data)
     except (ValueError, RecursionError):
         raise DamagedRecord(path, "it is not JSON; it may have been cut short") from None
-    if not _is_sealed(document, data):
+    if not is_sealed(document, data):
         raise DamagedRecord(path, "its content does not match its checksum")
     parquet = path.with_suffix(".parquet")
     try:
         table = None
         if document["table"] is not None:
             table = parquet.read_bytes()
-            if _sha256(table) != document["table"]:
+            if sha256(table) != document["table"]:
                 raise DamagedRecord(path, f"{parquet.name} does not match its checksum")
-        record = Record(
-            study=document["study"],
-            version=document["version"],
-            case=Case(document["case"]),
-            values=_decode(document["values"]),
-            table=None if table is None else from_parquet(table),
-            provenance=_decode(document["provenance"]),
-        )
+        record = record_of(document, table)
     except OSError as error:
         raise DamagedRecord(path, f"{parquet.name} cannot be read ({error.strerror})") from error
     except (KeyError, TypeError) as error:
@@ -302,44 +380,18 @@ def _read(path: Path) -> Record:
     return record
 
 
-def _sealed(document: dict[str, Any]) -> bytes:
-    checksum = _sha256(canonical(document).encode())
-    return _json_line({**document, "checksum": checksum})
-
-
-def _is_sealed(document: Any, data: bytes) -> bool:
-    if not isinstance(document, dict):
-        return False
-    content = {name: value for name, value in document.items() if name != "checksum"}
+def _batched_record(path: Path, number: int, line: bytes, study: str, key: str) -> Record:
+    where = f"line {number} ({key})"
     try:
-        # Stricter than the checksum alone: an added space or a doubled key is seen as well.
-        return _sealed(content) == data
-    except (ValueError, RecursionError):  # NaN, which we never write
-        return False
-
-
-def _json_line(document: dict[str, Any]) -> bytes:
-    return f"{canonical(document)}\n".encode()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
-    if isinstance(value, dict):
-        return {name: _encode(entry) for name, entry in value.items()}
-    return [_encode(entry) for entry in value] if isinstance(value, list) else value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.keys() == {"$float"}:
-            return float(value["$float"])
-        return {name: _decode(entry) for name, entry in value.items()}
-    return [_decode(entry) for entry in value] if isinstance(value, list) else value
+        record = record_of(document(line), None)
+    except ValueError as error:
+        raise DamagedRecord(path, f"{where}: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise DamagedRecord(path, f"{where}: it is JSON, but not a record") from error
+    if (record.study, record.key) != (study, key):
+        reason = f"it answers another question, {record.study}/{record.key}"
+        raise DamagedRecord(path, f"{where}: {reason}")
+    return record
 
 
 def _name(study: Study | str) -> str:
