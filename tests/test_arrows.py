@@ -11,6 +11,7 @@ import shallows
 
 ROOT = Path(shallows.__file__).parent
 ORDER = [
+    "notebook",
     "model",
     "landscape",
     "symmetry",
@@ -20,6 +21,7 @@ ORDER = [
     "atlas",
     "report",
     "cli",
+    "estimators",
     "papers",
 ]
 # What a room does not know although it comes later.

@@ -17,7 +17,7 @@ from shallows.landscape.convex import (
     sampled_patterns,
 )
 from shallows.model import Network, Placement, normalised_on
-from shallows.solve.convex import optimum
+from shallows.solve import optimum
 
 RNG = np.random.default_rng(7)
 X, Y = RNG.normal(size=(7, 2)), RNG.normal(size=7)

@@ -258,6 +258,17 @@ VERDICTS = {
     "linear-queries": "SUPPORTED",
     # Left to larger scales.
     "published-counts": "UNDECIDED",
+    "convex": "SUPPORTED",
+    "whitened": "SUPPORTED",
+    "closed-form": "SUPPORTED",
+    "vector": "SUPPORTED",
+    "after": "SUPPORTED",
+    "scale": "SUPPORTED",
+    "bias": "SUPPORTED",
+    "truncation": "SUPPORTED",
+    # Not at this scale.
+    "real-data": "UNDECIDED",
+    "sticking": "SUPPORTED",
     "basis": "SUPPORTED",
     "invariant": "SUPPORTED",
     # Runs on digits, left to larger scales, as are those of deep networks.

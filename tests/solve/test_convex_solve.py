@@ -23,13 +23,10 @@ from shallows.model import Network, Placement, normalised_on
 from shallows.solve.convex import (
     ConvexOutcome,
     InteriorPoint,
-    Route,
     convex_solution,
     fewer_blocks,
-    optimum,
-    restricted_optima,
-    route,
 )
+from shallows.solve.convex_routes import Route, optimum, restricted_optima, route
 from shallows.solve.convex_vector import vector_bounds
 
 SINE = np.linspace(-1, 1, 12)
@@ -107,6 +104,17 @@ def test_gaps_close_and_networks_have_the_value(kind, loss):
     assert program.violation(found.point) < 1e-8
     assert abs(program.cost(found.network) / found.value - 1) < 2e-8
     assert abs(program.objective(program.point(found.network)) / found.value - 1) < 2e-8
+
+
+@pytest.mark.parametrize("kind", [Unnormalised, NormalisedBefore])
+def test_a_program_of_many_patterns_is_solved_by_a_few_at_a_time(kind):
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=(30, 8)), rng.normal(size=30)
+    program = kind(x, y, 1.0, patterns=lambda gates: sampled_patterns(gates, 200))
+    assert route(program) is Route.working_set
+    found = optimum(program)
+    assert found.outcome is ConvexOutcome.converged
+    assert abs(InteriorPoint()(program).value / found.value - 1) < 1e-7
 
 
 def test_a_large_penalty_leaves_nothing():

@@ -24,7 +24,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx, fmpq, fmpq_mat
 
 from shallows.certify._balls import enclosure
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.landscape.convex import (
     AbstractConvexProgram,
     Hinge,
@@ -45,8 +45,8 @@ from shallows.model.network import finite, positive_integer
 _NEAR = 0.99
 
 
-@dataclasses.dataclass(frozen=True)
-class LeastLoss:
+@dataclasses.dataclass(frozen=True, repr=False)
+class LeastLoss(AbstractStated):
     """What is proved about the least regularised loss."""
 
     statement: str

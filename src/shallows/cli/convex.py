@@ -71,7 +71,8 @@ def convex(
     names, x, y = _table_in(data, target)
     program = _program(names, x, y, beta, normalise, loss, bias, usual, patterns, limit, seed)
     from shallows.certify import certify_convex
-    from shallows.solve.convex import ConvexOutcome, optimum, restricted_optima, route
+    from shallows.solve.convex import ConvexOutcome
+    from shallows.solve.convex_routes import optimum, restricted_optima, route
 
     counts = [n for n in _SAMPLES if n < len(program.patterns)]
     is_drawn = out is not None and x.shape[1] > 1

@@ -19,12 +19,9 @@ from shallows.solve.convex import (
     ConvexOutcome,
     ConvexSolution,
     InteriorPoint,
-    Route,
     convex_solution,
-    optimum,
-    restricted_optima,
-    route,
 )
+from shallows.solve.convex_routes import Route, optimum, restricted_optima, route
 from shallows.solve.convex_vector import VectorBounds, vector_bounds
 from shallows.solve.critical import CriticalPoint, Newton, NewtonOutcome, critical_point
 from shallows.solve.departures import Departure, departures

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from shallows import notebook
 from shallows.solve.critical import NewtonOutcome
 from shallows.solve.directions import AbstractDirection
 from shallows.solve.symmetric import symmetric_point
@@ -106,7 +107,7 @@ class Waypoint:
     point: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Branch:
     """A curve of critical points, what happens on it, and why it ends."""
 
@@ -119,6 +120,28 @@ class Branch:
     def end(self) -> Waypoint:
         """The last point."""
         return self.points[-1]
+
+    def _columns(self) -> dict[str, Any]:
+        weights = np.array([[float(x) for x in one.point] for one in self.points])
+        each = {f"weight{i}": column for i, column in enumerate(weights.T)}
+        return {"parameter": [float(one.parameter) for one in self.points], **each}
+
+    def __repr__(self) -> str:
+        met = ", ".join(f"{event.kind.name} at {event.parameter:.6g}" for event in self.events)
+        return (
+            f"Branch({len(self.points)} points from {self.points[0].parameter:.6g} to "
+            f"{self.end.parameter:.6g}, {self.outcome.name}{f'; {met}' if met else ''})"
+        )
+
+    def _repr_html_(self) -> str:
+        return notebook.page(repr(self), self._columns())
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row for each point: parameter and weights, in floats.
+
+        **Raises.** `ValueError` if pandas is not installed.
+        """
+        return notebook.frame(self._columns())
 
 
 def branch(

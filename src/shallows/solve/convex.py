@@ -6,8 +6,6 @@ at the point, and the lower bound comes from the vector, scaled until it is feas
 
 import dataclasses
 import enum
-import functools
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,9 +17,7 @@ from shallows.landscape.convex import (
     Hinge,
     Logistic,
     Squared,
-    sampled_patterns,
 )
-from shallows.landscape.convex.closed_forms import is_spanning, two_neurons
 
 # Blocks below this share of the largest one are what interior points leave of zeros, and
 # objectives within this of one another are the same.
@@ -149,59 +145,6 @@ def fewer_blocks(
         made[s, i] = factor * point[s, i] / norms[s, i]
     before, after = program.objective(point), program.objective(made)
     return made if after <= before + _SAME * abs(before) else point
-
-
-class Route(enum.Enum):
-    """How `optimum` finds an optimum; the value says when it is taken, in this order."""
-
-    nothing = "β is so large that the network is 0: no block gains more than it costs."
-    two_neurons = "Normalised before the ReLU, U′ square, squared loss: a closed form."
-    interior_point = "All other programs."
-
-
-def route(program: AbstractConvexProgram) -> Route:
-    """What `optimum` would do."""
-    zero = np.zeros(program.shape)
-    slope = program.loss.gradient(program.predict(zero), program.y)
-    if program.support(slope) <= program.beta:
-        return Route.nothing
-    return Route.two_neurons if is_spanning(program) else Route.interior_point
-
-
-def optimum(program: AbstractConvexProgram) -> ConvexSolution:
-    """The optimum of a convex program, in closed form where there is one: see `Route`."""
-    chosen = route(program)
-    if chosen is Route.nothing:
-        zero = np.zeros(program.shape)
-        slope = program.loss.gradient(program.predict(zero), program.y)
-        return convex_solution(program, zero, slope)
-    if chosen is Route.two_neurons:
-        known = two_neurons(program)  # type: ignore[arg-type]  # `route` has looked
-        return convex_solution(program, known.point, known.dual)
-    return InteriorPoint()(program)
-
-
-def restricted_optima(
-    program: AbstractConvexProgram,
-    counts: Sequence[int],
-    *,
-    seed: int = 0,
-    progress: Callable[[], None] | None = None,
-) -> list[tuple[int, float]]:
-    """The optimum over ever larger samples of patterns: how many differ, and its value.
-
-    Values decrease, as larger samples hold the smaller ones, to the optimum over all patterns.
-
-    **Raises.** `ValueError` for counts that are not positive.
-    """
-    found = []
-    for count in counts:
-        draw = functools.partial(sampled_patterns, count=count, seed=seed)
-        restricted = program.with_patterns(draw)
-        found.append((len(restricted.patterns), optimum(restricted).value))
-        if progress is not None:
-            progress()
-    return found
 
 
 def _canonical(program: AbstractConvexProgram):

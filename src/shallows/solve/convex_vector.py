@@ -8,7 +8,8 @@ from jaxtyping import Float
 from shallows.landscape.convex import Squared
 from shallows.landscape.convex.closed_forms import disjoint_cost, is_spanning
 from shallows.landscape.convex.vector import Outputs
-from shallows.solve.convex import ConvexSolution, optimum
+from shallows.solve.convex import ConvexSolution
+from shallows.solve.convex_routes import optimum
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

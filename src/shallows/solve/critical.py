@@ -132,8 +132,13 @@ def polish(
 ) -> tuple[Float[np.ndarray, "k p"], NewtonOutcome, float, int]:
     """`critical_point` on arrays: the end, the outcome, the gradient norm there, the steps."""
     # BLAS's own threads would wait for, and on, XLA's: 20 ms for a factorisation of 1 ms.
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         return _polish(loss, theta, heads, how, flow, pace)
+
+
+def one_blas_thread():
+    """A context in which BLAS has one thread."""
+    return _blas().limit(limits=1, user_api="blas")
 
 
 @functools.cache

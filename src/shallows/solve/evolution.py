@@ -15,6 +15,8 @@ import scipy.integrate
 import scipy.optimize
 from jaxtyping import Float
 
+from shallows import notebook
+
 Velocity = Callable[[float, np.ndarray], np.ndarray]
 # Of time and state: a number, or an array of them.
 Function = Callable[[float, np.ndarray], Any]
@@ -97,6 +99,20 @@ class Evolution:
     """For each monitor its values at `times`, on the first axis."""
     pieces: tuple[Callable[[np.ndarray], np.ndarray], ...]
     """Between each two times, the state as a function of time (components on the first axis)."""
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over time: the states, and what was monitored.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        watched = {name: np.asarray(values) for name, values in self.monitored.items()}
+        arrays = {
+            name: (("time", *(f"{name}_{i}" for i in range(1, values.ndim))), values)
+            for name, values in watched.items()
+        }
+        return notebook.dataset(
+            {"state": (("time", "component"), self.states), **arrays}, {"time": self.times}
+        )
 
     def at(self, times: "Float[np.ndarray, ' q'] | float") -> np.ndarray:
         """States (q, n) at any times of the run, or the one (n,) at a time; of order 7 or 3.

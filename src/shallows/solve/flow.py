@@ -3,12 +3,14 @@
 import dataclasses
 import enum
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from shallows import notebook
 from shallows.landscape import SquaredLoss
 from shallows.model import Network
 from shallows.model.network import positive_integer
@@ -59,7 +61,7 @@ class Endpoint:
     """Whether Newton's method finished the run, from within a trapping bowl."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Trajectory:
     """Where a batch of starts ended, in their order; arrays have length 1 for a single start."""
 
@@ -69,6 +71,46 @@ class Trajectory:
     gradient_norm: Float[np.ndarray, " b"]
     steps: Int[np.ndarray, " b"]
     time: Float[np.ndarray, " b"]
+
+    def _columns(self) -> dict[str, Sequence]:
+        return {
+            "outcome": [outcome.name for outcome in self.outcome],
+            "loss": self.loss,
+            "gradient_norm": self.gradient_norm,
+            "steps": self.steps,
+            "time": self.time,
+        }
+
+    def __repr__(self) -> str:
+        settled = sum(outcome is Outcome.settled for outcome in self.outcome)
+        least = f", losses from {min(self.loss):.6g}" if len(self.loss) else ""
+        return f"Trajectory({settled} of {len(self.outcome)} starts settled{least})"
+
+    def _repr_html_(self) -> str:
+        return notebook.page(repr(self), {"start": range(len(self.loss)), **self._columns()})
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row for each start.
+
+        **Raises.** `ValueError` if pandas is not installed.
+        """
+        return notebook.frame(self._columns())
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over start, neuron and input, with the weights at the ends.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        k, d = self.student.neurons, self.student.inputs
+        axes = ("neuron", "output")[: 1 if self.student.outputs is None else 2]
+        outer = np.asarray(self.student.outer)
+        heads = outer.reshape(-1, *outer.shape[-len(axes) :])
+        arrays = {
+            "inner": (("start", "neuron", "input"), np.reshape(self.student.inner, (-1, k, d))),
+            "outer": (("start", *axes), heads),
+        }
+        each = {name: (("start",), np.asarray(x)) for name, x in self._columns().items()}
+        return notebook.dataset({**each, **arrays})
 
 
 # Steps between two looks at a lane: short enough to waste little on lanes that have settled. The
@@ -229,7 +271,11 @@ def _advanced(loss, how, state, strides, stride, low):
 
         return jax.lax.while_loop(goes_on, later, (state, strides))[0]
 
-    return jax.lax.map(lane, (state, strides, low))
+    # One after the other, so that a student stays in the fastest cache; an accelerator has no use
+    # for one student, and takes all lanes at once.
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(lane, (state, strides, low))
+    return jax.vmap(lane)((state, strides, low))
 
 
 def recorded(
@@ -274,9 +320,33 @@ def _milestones(until: int) -> Sequence[int]:
 
 
 def _lanes(theta) -> int:
-    # Enough for the host's work on a chunk not to count, few enough for memory.
     _, k, p = theta.shape
-    return min(len(theta), max(4, min(256, 25_600 // (k * max(k, p)))))
+    return min(len(theta), lanes_for(k, p, device_memory()))
+
+
+# Matrices of a lane that live at once, at most: weights, angles, stages and their neighbours.
+_LIVING = 100
+
+
+def lanes_for(neurons: int, width: int, memory: int | None) -> int:
+    """Starts that are followed at once; `memory` is that of an accelerator in bytes, None without.
+
+    On a CPU enough for the host's work on a chunk not to count. An accelerator has an eighth of its
+    memory filled, with 65 536 lanes at most.
+    """
+    entries = neurons * max(neurons, width)
+    if memory is None:
+        return max(4, min(256, 25_600 // entries))
+    return max(4, min(65_536, memory // 8 // (8 * _LIVING * entries)))
+
+
+def device_memory() -> int | None:
+    """Bytes that JAX may use on the accelerator it computes on; None if it computes on a CPU."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return None
+    known = device.memory_stats() or {}
+    return int(known.get("bytes_limit", 2**32))
 
 
 def _begun(loss, how, theta, outer, keys, width) -> State:

@@ -15,6 +15,11 @@ def _of(records: Sequence[Record], **data: Any) -> list[Record]:
     return [r for r in records if all(r.case.data.get(k) == v for k, v in data.items())]
 
 
+def _column(record: Record, name: str) -> np.ndarray:
+    assert record.table is not None
+    return np.asarray(record.table[name], dtype=float)
+
+
 def _picture(records: Sequence[Record]):
     """Gaps over training, directions over time, and errors against rank."""
     return report.panel_figure([_gaps(records), _directions(records), _errors(records)])
@@ -22,11 +27,12 @@ def _picture(records: Sequence[Record]):
 
 def _gaps(records: Sequence[Record]) -> "report.Panel":
     series = []
-    for record in _of(records, ask="stick", step=2e-2):
+    found = _of(records, ask="stick", step=2e-2)
+    for record in sorted(found, key=lambda one: one.case.data["width"]):
         case, gaps = record.case.data, record.values["gaps"]
         # The best of the runs.
-        gap = np.asarray(record.table[f"gap{int(np.argmin(gaps))}"])
-        steps = np.asarray(record.table["step"], dtype=float)
+        gap = _column(record, f"gap{int(np.argmin(gaps))}")
+        steps = _column(record, "step")
         name = "first layer fixed" if case["is_fixed"] else "all trained"
         series.append(
             report.Series(f"{name}, {case['width']} neurons", steps, gap, report.Mark.line)
@@ -39,11 +45,10 @@ def _gaps(records: Sequence[Record]) -> "report.Panel":
 
 def _directions(records: Sequence[Record]) -> "report.Panel":
     record = _of(records, ask="bias", is_whitened=False)[0]
-    table, values = record.table, record.values["values"]
-    steps = np.asarray(table["step"], dtype=float)
+    steps, values = _column(record, "step"), record.values["values"]
     series = tuple(
         report.Series(
-            f"singular value {value:.2g}", steps, np.asarray(table[f"unlearnt{i}"]),
+            f"singular value {value:.2g}", steps, _column(record, f"unlearnt{i}"),
             report.Mark.line,
         )
         for i, value in enumerate(values)
@@ -77,8 +82,8 @@ def _errors(records: Sequence[Record]) -> "report.Panel":
 PICTURES = (
     Picture(
         ("sticking", "bias", "truncation"),
-        "(a) On eight points, the best of three runs that train all layers ends far above the "
-        "certified optimum; with a random first layer it comes close. (b) Descent learns large "
+        "(a) On eight points narrow networks end far above the certified optimum (the best of "
+        "three runs), where a random first layer that stays comes close. (b) Descent learns large "
         "singular directions first. (c) Programs that keep the largest singular values do as well "
         "on other points as descent that is stopped early; with all of them the program is where "
         "descent ends.",

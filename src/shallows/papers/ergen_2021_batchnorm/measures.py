@@ -229,11 +229,12 @@ def _first_below(left: np.ndarray, level: float, steps: np.ndarray) -> np.ndarra
 
 def _truncation(case: dict) -> Result:
     x, y, beyond, targets, beta, ranks = _split(case)
-    errors, program = [], None
+    errors = []
     for rank in ranks:
         program = NormalisedBefore(x, y, beta, rank=rank, patterns=_sampled)
         found = AugmentedLagrangian(tolerance=1e-4)(program)
         errors.append(float(np.mean((found.network(beyond) - targets) ** 2)))
+    # The program of all of them is the last one.
     runs = normalised_training(
         program,
         normalised_starts(program, 50, 3, seed=case["seed"]),

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from shallows.landscape.convex import AbstractConvexProgram
 from shallows.solve.convex import ConvexOutcome, ConvexSolution
-from shallows.solve.critical import _blas
+from shallows.solve.critical import one_blas_thread
 from shallows.solve.first_order.blocks import GroupProblem, Groups, grouped
 from shallows.solve.first_order.cones import Faces, Prices
 from shallows.solve.first_order.responses import response
@@ -127,7 +127,7 @@ class AbstractGroupMethod(abc.ABC):
         `progress(value, lower_bound)` is called after each round.
         """
         # Matrices are too small for BLAS's threads: waiting for each other they take tenfold.
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             return self._solve(problem, start, progress)
 
     def _solve(
