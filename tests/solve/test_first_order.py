@@ -1,5 +1,7 @@
 """First-order methods for convex programs, against interior points, duality and definitions."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -20,6 +22,7 @@ from shallows.solve import (
     AugmentedLagrangian,
     ConvexOutcome,
     DenseBlocks,
+    GatedProximal,
     GroupProblem,
     InteriorPoint,
     MaskedBlocks,
@@ -115,7 +118,31 @@ def test_conditions_of_optimality_with_cones():
     assert program.support(v) <= problem.beta * (1 + 1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("loss", LOSSES[:2], ids=lambda l: type(l).__name__)
+def test_all_gated_blocks_at_once_have_the_same_optimum_also_on_patches(loss):
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(24, 3)), np.sign(rng.normal(size=12))
+    masks = sampled_patterns(x, 30, seed=2).masks
+    problem = GroupProblem(MaskedBlocks(x, masks, gated=True, patches=2), y, 0.2, loss)
+    few, all_ = AugmentedLagrangian().solve(problem), GatedProximal().solve(problem)
+    assert all_.outcome is ConvexOutcome.converged
+    assert abs(all_.value / few.value - 1) < 1e-7
+    assert all_.lower_bound <= few.value
+    again = GatedProximal().solve(problem, all_)
+    assert again.steps == 0
+    assert np.isclose(again.value, all_.value, rtol=1e-14)
+
+
+def test_steps_on_all_blocks_say_what_they_cannot_do():
+    problem = grouped(_program())[0]
+    with pytest.raises(ValueError, match="have cones, which these steps do not see"):
+        GatedProximal().solve(problem)
+    labels = dataclasses.replace(_gated(), y=np.sign(problem.y), loss=Hinge())
+    with pytest.raises(ValueError, match="Hinge has no gradient"):
+        GatedProximal().solve(labels)
+
+
+@pytest.mark.parametrize("method", [*METHODS, GatedProximal()], ids=lambda m: type(m).__name__)
 def test_conditions_of_optimality_without_cones(method):
     problem = _gated()
     found = method.solve(problem)

@@ -46,11 +46,11 @@ def test_all_lanes_at_once_end_where_they_end_in_turn(monkeypatch):
     """What an accelerator does, on whatever there is."""
     method = GradientDescent(0.5)
     in_turn = trajectory(LOSS, STARTS, method)
-    flow._advanced.clear_cache()
+    jax.clear_caches()
     monkeypatch.setattr(flow.jax, "default_backend", lambda: "gpu")
     at_once = trajectory(LOSS, STARTS, method)
     monkeypatch.undo()
-    flow._advanced.clear_cache()
+    jax.clear_caches()
     assert set(at_once.outcome) == {Outcome.settled}
     assert at_once.outcome == in_turn.outcome
     np.testing.assert_allclose(at_once.student.inner, in_turn.student.inner, rtol=0, atol=1e-11)

@@ -72,7 +72,7 @@ class Trajectory:
     steps: Int[np.ndarray, " b"]
     time: Float[np.ndarray, " b"]
 
-    def _columns(self) -> dict[str, Sequence]:
+    def _columns(self) -> dict[str, Any]:
         return {
             "outcome": [outcome.name for outcome in self.outcome],
             "loss": self.loss,

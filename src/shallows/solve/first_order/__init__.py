@@ -7,6 +7,7 @@ from shallows.solve.first_order.blocks import (
     MaskedBlocks,
     grouped,
 )
+from shallows.solve.first_order.gated import GatedProximal
 from shallows.solve.first_order.lagrangian import AugmentedLagrangian
 from shallows.solve.first_order.proximal import AcceleratedProximal
 from shallows.solve.first_order.working_set import (
@@ -22,6 +23,7 @@ __all__ = [
     "AcceleratedProximal",
     "AugmentedLagrangian",
     "DenseBlocks",
+    "GatedProximal",
     "GroupProblem",
     "GroupSolution",
     "MaskedBlocks",

@@ -8,6 +8,7 @@ So each pricing bounds the optimum from below, whatever the groups were.
 import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -185,8 +186,17 @@ class AbstractGroupMethod(abc.ABC):
         return GroupSolution(problem, groups, s, value, dual, lower, rounds, taken, outcome)
 
 
+@runtime_checkable
+class SolvesGroups(Protocol):
+    """A method of problems of groups that can start where another one ended."""
+
+    def solve(self, problem: GroupProblem, start: GroupSolution | None = None) -> GroupSolution:
+        """The optimum."""
+        ...
+
+
 def regularisation_path(
-    problem: GroupProblem, betas: Sequence[float], method: AbstractGroupMethod
+    problem: GroupProblem, betas: Sequence[float], method: SolvesGroups
 ) -> Iterator[GroupSolution]:
     """Solutions for many penalties, in their order, each from the one before.
 
