@@ -8,7 +8,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 test test-slow: export JAX_COMPILATION_CACHE_DIR = $(CURDIR)/.cache/xla
 test test-slow: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0.1
 
-.PHONY: help census report test test-slow lint docs bench clean
+.PHONY: help census report test test-slow lint docs bench dist-check clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is to make
@@ -41,6 +41,16 @@ test: lint  ## Everything that must hold, in minutes
 
 test-slow: $(VENV)/.dev  ## The slow tests only
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
+
+dist-check: $(VENV)/.dev  ## Wheel and source archive, each installed afresh, take a census
+	rm -rf dist
+	$(BIN)/python -m build
+	set -e; for file in dist/*.whl dist/*.tar.gz; do \
+	  rm -rf dist/fresh; $(PYTHON) -m venv dist/fresh; \
+	  dist/fresh/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $$file; \
+	  (cd dist/fresh && bin/shallows census -k 4 --starts 8 --out census-k4); \
+	  test -s dist/fresh/census-k4/report.html; \
+	done; rm -rf dist/fresh
 
 docs: $(VENV)/.dev  ## The documentation site, in site/
 	$(BIN)/mkdocs build --strict

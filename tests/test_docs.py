@@ -177,11 +177,13 @@ QUESTIONS = [
     ("order", "--activation", "erf", "--until", "1", "--simulate", "9", "--runs", "2"),
     ("papers",),
     ("run", "arjevani-field-2020-hessian"),
+    ("report", "rolnick-kording-2019", "--run", "smoke"),
+    ("cite", "tian2017"),
 ]
 
 
 # Tens of seconds each, most of it compilation.
-_LONG = {"theorem", "basin", "slice", "portrait", "run"}
+_LONG = {"theorem", "basin", "slice", "portrait", "run", "report"}
 _QUESTIONS = [
     pytest.param(words, id=words[0], marks=[pytest.mark.slow] if words[0] in _LONG else [])
     for words in QUESTIONS
@@ -221,7 +223,14 @@ def test_every_outcome_and_exit_status_is_documented():
     assert re.findall(r"^\| (\d+) \|", text, re.MULTILINE) == ["0", "1", "2", "130"]
 
 
-@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
+# Tutorials train, which takes each of them ten seconds.
+_SHOWN = [
+    pytest.param(page, id=page.name, marks=[pytest.mark.slow] * (page.parent.name == "tutorials"))
+    for page in SHOWN
+]
+
+
+@pytest.mark.parametrize("page", _SHOWN)
 def test_python_that_is_shown_runs(page, tmp_path):
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks
@@ -270,13 +279,9 @@ def _docstrings():
 
 
 def _bibliography():
-    spec = importlib.util.spec_from_file_location("site_hook", DOCS / "_hooks" / "site.py")
-    assert spec is not None
-    assert spec.loader is not None
-    pytest.importorskip("latex2mathml")
-    hook = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hook)
-    return hook.entries((DOCS / "references.bib").read_text("utf-8"))
+    from shallows.report import bibliography
+
+    return [(key, one.fields) for key, one in bibliography().items()]
 
 
 def _surnames(fields):
@@ -329,6 +334,31 @@ def test_every_entry_of_the_bibliography_is_on_its_page(site):
     for key, fields in _bibliography():
         assert key in page
         assert fields["year"] in page
+
+
+def test_every_paper_has_a_page_with_its_claims(site):
+    from shallows.papers import shelf
+
+    index = (site / "papers.html").read_text("utf-8")
+    for key, paper in shelf().items():
+        page = (site / "papers" / f"{key}.html").read_text("utf-8")
+        assert f"shallows run {key} --scale desk" in re.sub("<[^>]+>", "", page)
+        kept = DOCS / "papers" / f"{key}.json"
+        claims = json.loads(kept.read_text("utf-8"))["claims"] if kept.exists() else []
+        assert {claim["id"] for claim in claims} <= {claim.id for claim in paper.claims}
+        verdicts = {claim["id"]: claim["verdict"] for claim in claims}
+        for claim in paper.claims:
+            assert f'id="{claim.id}"' in page
+            verdict = verdicts.get(claim.id, "not run")
+            link = rf'<a class="verdict [\w-]+" href="papers/{key}\.html#{claim.id}">[^<]*'
+            assert re.search(rf"{link}<strong>{verdict}</strong>", index), (key, claim.id)
+
+
+def test_the_skeleton_is_shown_and_can_be_copied(site):
+    page = (site / "adding-a-paper.html").read_text("utf-8")
+    assert "PAPER" in page
+    assert "skeleton.py -->" not in page
+    assert (site / "papers" / "skeleton.py").read_text("utf-8").startswith('"""Cho')
 
 
 def test_citation_states_the_licence_and_no_second_version():

@@ -192,6 +192,7 @@ def test_a_relabelled_teacher_has_the_same_catalogue(reference):
             assert one.eigenvalue == pytest.approx(other.eigenvalue, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_a_rotated_teacher_has_the_same_families(reference):
     # Not the same counts: the starts are not rotated with it.
     loss = SquaredLoss(Network(zoo.rotation(K)), Gaussian(K))
@@ -286,6 +287,7 @@ def test_a_census_keeps_few_records():
     assert cut(170, known)[0] == [(0, 100), (100, 70)]
 
 
+@pytest.mark.slow
 def test_another_question_reuses_nothing(tmp_path):
     store = Store(tmp_path)
     loss = SquaredLoss(Network(SLANTED_TEACHER), Gaussian(3))
@@ -363,6 +365,7 @@ def test_a_teacher_in_more_inputs_leaves_the_others_alone():
     assert near[(k + 1) / 4] == d - k
 
 
+@pytest.mark.slow
 def test_heads_may_be_trained_too():
     loss = _problem(3, AllWeights())
     found = census(loss, 7, DESCENT, curves=False)

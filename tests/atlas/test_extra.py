@@ -99,6 +99,7 @@ def _floats(point):
     return [float(x) for x in point.point]
 
 
+@pytest.mark.slow
 def test_smallest_numbers_that_annihilate():
     table = {
         (row.name, row.neurons): row.extra

@@ -123,6 +123,7 @@ def test_forged_boxes_are_not_proved(certificate):
         assert reason in check.reason
 
 
+@pytest.mark.slow
 def test_boxes_that_do_not_meet_are_no_curve(certificate):
     # Two boxes of the right form, and a gap of a billionth between them.
     split = certify_interval(second_type, "6", "6.1", width=0.005)

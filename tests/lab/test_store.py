@@ -394,11 +394,11 @@ def test_random_bytes_are_a_damaged_record(tmp_path_factory, data):
 
 @pytest.mark.parametrize("document", [{}, {"table": None}, {"table": 1}, {"case": 1}])
 def test_a_checksum_does_not_make_a_record(store, document):
-    from shallows.lab.store import _sealed
+    from shallows.lab.documents import sealed
 
     path = store.folder / "squares" / f"{'0' * 20}.json"
     path.parent.mkdir()
-    path.write_bytes(_sealed(document))
+    path.write_bytes(sealed(document))
     with pytest.raises(DamagedRecord):
         store.read("squares", path.stem)
 

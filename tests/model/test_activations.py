@@ -70,6 +70,7 @@ def test_slopes_and_bends_are_derivatives(name):
     np.testing.assert_allclose(s.bend(t), jax.vmap(jax.grad(jax.grad(s)))(t), atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_series_says_how_far_it_got():
     with pytest.raises(ValueError, match=r"does not reach the tolerance 1e-11 .* the error is"):
         Analytic(jnp.abs, "kinked")

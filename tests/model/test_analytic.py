@@ -80,6 +80,7 @@ def test_gradients_are_those_of_the_value(name):
     )
 
 
+@pytest.mark.slow
 def test_the_error_says_how_far_the_tables_reach():
     sigma = activation("tanh")
     assert isinstance(sigma, Analytic)

@@ -29,6 +29,7 @@ def test_a_covariance_works_or_explains_itself(matrix):
     junk.works_or_explains(junk.CONSTRUCTORS["covariance"], square, None, None)
 
 
+@pytest.mark.slow
 def test_constructors_explain_themselves_without_type_checks_too():
     # What users see: the package as it is imported outside of pytest.
     script = Path(__file__).with_name("junk.py")

@@ -252,7 +252,8 @@ VERDICTS = {
     # Left to larger scales.
     "digits": "UNDECIDED",
     # Networks with more layers are recognised, and not recovered.
-    "identified": "UNDECIDED",
+    "identified": "SUPPORTED",
+    "deep-counts": "SUPPORTED",
     "two-layers": "SUPPORTED",
     "bending": "SUPPORTED",
     "linear-queries": "SUPPORTED",

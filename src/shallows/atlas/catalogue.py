@@ -157,24 +157,21 @@ class Family(AbstractFamily):
             f"{self.kind.value}, isotropy {self.isotropy}; weights, and Hessian eigenvalues:",
             "" if self.proof is None else f"{self.proof.verdict.value}: {self.proof.statement}",
         ]
-        columns = {
+        picture = notebook.picture_of(self.weights)
+        return notebook.page(repr(self), self._levels(), notes=notes, picture=picture)
+
+    def _levels(self) -> dict[str, list[Any]]:
+        return {
             "eigenvalue": [level.eigenvalue for level in self.spectrum],
             "multiplicity": [level.multiplicity for level in self.spectrum],
         }
-        picture = notebook.picture_of(self.weights)
-        return notebook.page(repr(self), columns, notes=notes, picture=picture)
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` of its Hessian spectrum: a row for each different eigenvalue.
 
         **Raises.** `ValueError` if pandas is not installed.
         """
-        return notebook.frame(
-            {
-                "eigenvalue": [level.eigenvalue for level in self.spectrum],
-                "multiplicity": [level.multiplicity for level in self.spectrum],
-            }
-        )
+        return notebook.frame(self._levels())
 
     def as_json(self) -> dict[str, Any]:
         """The entry of the document."""

@@ -13,6 +13,8 @@ Newton's method, in floats, and is then computed in balls.
 import dataclasses
 import functools
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,8 @@ from shallows.symmetry import (
 
 LARGEST = 1e12
 """Neurons up to which members are tested."""
+
+_DIAGONAL = {True: "yes", False: "no", None: None}
 
 
 # Equal by identity, since points are arrays, and said in words, since these are balls.
@@ -118,10 +122,10 @@ class Member:
         least = float(self.spectrum()[0].eigenvalue)
         notes = [f"{self.kind().value}, smallest Hessian eigenvalue {least:.6g}; weights by orbit:"]
         orbits = self.blocks.orbits
-        columns = {
+        columns: dict[str, Iterable[Any]] = {
             "block of neurons": [o.row for o in orbits],
             "block of inputs": [o.column for o in orbits],
-            "diagonal": [{True: "yes", False: "no"}.get(o.is_diagonal) for o in orbits],
+            "diagonal": [_DIAGONAL[o.is_diagonal] for o in orbits],
             "weight": self.weights,
         }
         return notebook.page(repr(self), columns, notes=notes)

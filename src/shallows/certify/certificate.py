@@ -6,7 +6,7 @@ from typing import Any
 
 import shallows
 from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 
 SCHEMA = "shallows-certificate/2"
 # The first one said nothing about descent and distance; all else is the same.
@@ -95,8 +95,8 @@ class Distance:
         return cls(pair(body["enclosure"]), *numbers)
 
 
-@dataclasses.dataclass(frozen=True)
-class Certificate:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Certificate(AbstractStated):
     """A statement about one critical point, and all that is needed to check it.
 
     Numbers are decimal strings; enclosures are rounded outward.

@@ -26,7 +26,7 @@ from flint import arb, arb_mat, ctx
 from jaxtyping import Float
 from scipy.optimize import linprog, nnls
 
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.model.network import Network, Numbers, finite, positive_integer
 from shallows.solve.flips import first_flip
 
@@ -153,8 +153,8 @@ class FlipOutcome(enum.Enum):
     at_touch = "The bounds hold; a branch comes to zero closer than floats can tell from a flip."
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class SmallestFlip:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SmallestFlip(AbstractStated):
     """What is proved of the least |z| for which N(x + B z) has not the sign of N(x)."""
 
     statement: str

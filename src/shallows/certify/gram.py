@@ -17,7 +17,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx
 
 from shallows.certify._balls import enclosure
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.model import WideLimit
 from shallows.model.network import Numbers, finite, positive_integer
 
@@ -25,8 +25,8 @@ from shallows.model.network import Numbers, finite, positive_integer
 _MOST_BITS = 10_000
 
 
-@dataclasses.dataclass(frozen=True)
-class LeastEigenvalue:
+@dataclasses.dataclass(frozen=True, repr=False)
+class LeastEigenvalue(AbstractStated):
     """What is proved about the smallest eigenvalue of a kernel matrix."""
 
     statement: str

@@ -25,7 +25,7 @@ from shallows.certify._expansions import Expansion, Expansions, Scale
 from shallows.certify.certificate import MOST_BITS
 from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
 from shallows.certify.interval import Box, IntervalCertificate, Start, certify_interval
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.symmetry import Blocks, ReducedLoss
 from shallows.symmetry.arithmetic import AbstractArithmetic, Number
 from shallows.symmetry.spectrum import Form, forms
@@ -92,8 +92,8 @@ class Tail:
         return tuple(found)
 
 
-@dataclasses.dataclass(frozen=True)
-class InfinityCertificate:
+@dataclasses.dataclass(frozen=True, repr=False)
+class InfinityCertificate(AbstractStated):
     """A statement about one critical point for each real size from `first` on.
 
     Without a `tail` only what `interval` says was proved, and the verdict is `UNDECIDED`.

@@ -28,7 +28,7 @@ import numpy as np
 from flint import fmpz_mat
 from scipy.optimize import Bounds, LinearConstraint
 
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.model.inequalities import (
     Contradiction,
     Solution,
@@ -48,8 +48,8 @@ _MARGIN = 1e-4
 Pair = tuple[tuple[Fraction, ...], tuple[Fraction, ...]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Injectivity:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Injectivity(AbstractStated):
     """What is proved about a layer, or a network of them."""
 
     statement: str

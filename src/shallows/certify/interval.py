@@ -22,7 +22,7 @@ from shallows.certify._balls import enclosure, negative_eigenvalues
 from shallows.certify._models import Model, Models
 from shallows.certify.certificate import MOST_BITS
 from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.symmetry import Blocks, ReducedLoss, components
 from shallows.symmetry.arithmetic import Numbers
 
@@ -73,8 +73,8 @@ class Box:
         return tuple(found)
 
 
-@dataclasses.dataclass(frozen=True)
-class IntervalCertificate:
+@dataclasses.dataclass(frozen=True, repr=False)
+class IntervalCertificate(AbstractStated):
     """A statement about one critical point for each real size in an interval.
 
     The student has blocks of sizes k − Σ `fixed`, and those in `fixed`; factor i moves row

@@ -14,7 +14,7 @@ from shallows.certify._balls import between, enclosure
 from shallows.certify._dense import DenseLoss
 from shallows.certify.certificate import MOST_BITS, inertia_words
 from shallows.certify.document import opened, pair, sealed, texts, well_formed, whole
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.model import Network
 
 # The time of a proof grows with the third power.
@@ -36,8 +36,8 @@ _METHOD = (
 Pair = tuple[str, str]
 
 
-@dataclasses.dataclass(frozen=True)
-class PointCertificate:
+@dataclasses.dataclass(frozen=True, repr=False)
+class PointCertificate(AbstractStated):
     """A statement about one critical point in all of its weights, and all that a check needs.
 
     Numbers are decimal strings; enclosures are rounded outward. Nothing is left out by symmetry:

@@ -20,7 +20,7 @@ from shallows.certify._balls import Enclosed, between, enclosure
 from shallows.certify.certificate import MOST_BITS
 from shallows.certify.document import opened, pair, sealed, well_formed, whole
 from shallows.certify.interval import IntervalCertificate, Start, certify_interval
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.symmetry import Balls, Blocks, ReducedLoss, Representation, components
 
 _BITS = 256
@@ -117,8 +117,8 @@ def _each(function, *arrays):
     return np.frompyfunc(function, len(arrays), 1)(*arrays)
 
 
-@dataclasses.dataclass(frozen=True)
-class ThresholdEnclosure:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ThresholdEnclosure(AbstractStated):
     """Where a family becomes a minimum as k grows: a statement that can be checked again.
 
     The student has blocks of sizes k − Σ `fixed`, and those in `fixed`. Numbers are decimal

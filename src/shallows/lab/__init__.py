@@ -8,6 +8,7 @@ mathematics: no network, no loss, no JAX.
 
 from shallows.lab.answers import Answer, SweepError
 from shallows.lab.cluster import Cluster
+from shallows.lab.frames import records_frame
 from shallows.lab.jobs import Job, Queue, job_file
 from shallows.lab.merge import merge
 from shallows.lab.origin import provenance
@@ -51,5 +52,6 @@ __all__ = [
     "merge",
     "provenance",
     "query",
+    "records_frame",
     "sweep",
 ]

@@ -60,7 +60,8 @@ class NotAStore(StoreError):
     """The folder is not ours, so nothing was written into it."""
 
 
-class NotKept(StoreError, OSError):
+# OSError first: pickles are made anew by the constructor of the first.
+class NotKept(OSError, StoreError):
     """The system has no room, or a device fails. Nobody asked for anything wrong."""
 
 

@@ -2,7 +2,9 @@
 
 import itertools
 import math
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -52,6 +54,35 @@ class Deep(eqx.Module):
         last = Network(matrices[-1], outer, activation=activation)
         self.layers = tuple(matrices)
         self.outer, self.activation = last.outer, last.activation
+
+    @classmethod
+    def from_torch(cls, source: Any, activation: AbstractActivation = relu) -> "Deep":
+        """The network without biases in a PyTorch module or state dict. See `Layers.from_torch`.
+
+        **Raises.** `ValueError` naming the layer, or the entry, that cannot be read, or that has
+        biases; `TypeError` for anything else.
+        """
+        # Delayed: a chain of layers, with which files are read, knows what a deep network is.
+        from shallows.model.layers import Layers
+
+        return Layers.from_torch(source, activation).deep()
+
+    @classmethod
+    def from_onnx(cls, path: str | os.PathLike[str]) -> "Deep":
+        """The network without biases in an ONNX file. See `Layers.from_onnx`.
+
+        **Raises.** `ValueError` where onnx is missing, for files that are no models, and naming
+        the operator that cannot be read, or the layer that has biases.
+        """
+        from shallows.model.layers import Layers
+
+        return Layers.from_onnx(path).deep()
+
+    def _repr_html_(self) -> str:
+        # Delayed for the same reason.
+        from shallows.model.layers import layers_of
+
+        return layers_of(self)._repr_html_()
 
     @property
     def depth(self) -> int:

@@ -1,7 +1,9 @@
 """Two-layer networks."""
 
 import operator
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from shallows import notebook
 from shallows.model.activations import AbstractActivation, relu
 
 # jaxtyping's `ArrayLike` leaves lists out.
@@ -61,6 +64,50 @@ class Network(eqx.Module):
         self.bias = (
             None if bias is None else _one_a_neuron("bias", finite("bias", bias), self.inner)
         )
+
+    @classmethod
+    def from_torch(cls, source: Any, activation: AbstractActivation = relu) -> "Network":
+        """The network in a PyTorch module, such as Sequential(Linear, ReLU, Linear), or state dict.
+
+        A single output becomes a number. See `Layers.from_torch`.
+
+        **Raises.** `ValueError` naming the layer, or the entry, that cannot be read, for more
+        hidden layers than one, and for biases of the output; `TypeError` for anything else.
+        """
+        # Delayed: a chain of layers, with which files are read, knows what a network is.
+        from shallows.model.layers import Layers
+
+        return Layers.from_torch(source, activation).shallow()
+
+    @classmethod
+    def from_onnx(cls, path: str | os.PathLike[str]) -> "Network":
+        """The network in an ONNX file; a single output becomes a number. See `Layers.from_onnx`.
+
+        **Raises.** `ValueError` where onnx is missing, for files that are no models, naming the
+        operator that cannot be read, for more hidden layers than one, and for biases of the output.
+        """
+        from shallows.model.layers import Layers
+
+        return Layers.from_onnx(path).shallow()
+
+    def _repr_html_(self) -> str:
+        if self.inner.ndim > 2:
+            return notebook.page(
+                f"{self.inner.shape[:-2]} networks of shape {self.inner.shape[-2:]}"
+            )
+        columns = {
+            "neuron": range(self.neurons),
+            "norm": np.linalg.norm(self.inner, axis=1),
+            **({} if self.bias is None else {"bias": np.asarray(self.bias)}),
+            "outer": list(map(str, np.asarray(self.outer)))
+            if self.outputs
+            else np.asarray(self.outer),
+        }
+        said = "" if self.outputs is None else f", {self.outputs} outputs"
+        title = (
+            f"Network: {self.neurons} neurons, {self.inputs} inputs{said}, {self.activation.name}"
+        )
+        return notebook.page(title, columns, picture=notebook.picture_of(np.asarray(self.inner)))
 
     @property
     def neurons(self) -> int:

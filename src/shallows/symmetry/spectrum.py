@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from shallows import notebook
 from shallows.symmetry.arithmetic import AbstractArithmetic, Floats, Number, Numbers
 from shallows.symmetry.blocks import Blocks, Split
 from shallows.symmetry.reduced import ReducedLoss
@@ -83,9 +84,33 @@ class Eigenvalue:
         }
 
 
+class Spectrum(tuple[Eigenvalue, ...]):
+    """Eigenvalues in increasing order, with what a notebook shows of them."""
+
+    __slots__ = ()
+
+    def _columns(self) -> dict[str, list[Any]]:
+        return {
+            "eigenvalue": [float(e.eigenvalue) for e in self],
+            "multiplicity": [e.multiplicity for e in self],
+            "component": [e.representation.value for e in self],
+            "factors": ["×".join(map(str, e.factors)) for e in self],
+        }
+
+    def _repr_html_(self) -> str:
+        return notebook.page(f"Spectrum: {len(self)} different eigenvalues", self._columns())
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row for each eigenvalue, in floats.
+
+        **Raises.** `ValueError` if pandas is not installed.
+        """
+        return notebook.frame(self._columns())
+
+
 def spectrum(
     loss: ReducedLoss, point: Numbers, numbers: AbstractArithmetic | None = None
-) -> tuple[Eigenvalue, ...]:
+) -> Spectrum:
     """All eigenvalues of the full Hessian at `point`, in increasing order.
 
     See `components` for domain, accuracy and cost. In floats the small ones lose the digits
@@ -97,7 +122,7 @@ def spectrum(
         for part in components(loss, point, o)
         for value in o.eigenvalues(part.matrix)
     ]
-    return tuple(sorted(found, key=lambda e: float(e.eigenvalue)))
+    return Spectrum(sorted(found, key=lambda e: float(e.eigenvalue)))
 
 
 def components(

@@ -15,9 +15,9 @@ def _of(records: Sequence[Record], **data: Any) -> list[Record]:
     return [r for r in records if all(r.case.data.get(k) == v for k, v in data.items())]
 
 
-def _column(record: Record, name: str) -> np.ndarray:
+def _column(record: Record, name: str) -> list[float]:
     assert record.table is not None
-    return np.asarray(record.table[name], dtype=float)
+    return np.asarray(record.table[name], dtype=float).tolist()
 
 
 def _picture(records: Sequence[Record]):
@@ -67,7 +67,7 @@ def _errors(records: Sequence[Record]) -> "report.Panel":
     spread = errors.std(axis=0) / np.sqrt(len(errors)) if len(errors) > 1 else None
     series.append(
         report.Series(
-            "program of rank k", ranks, errors.mean(axis=0), report.Mark.both,
+            "program of rank k", ranks, errors.mean(axis=0).tolist(), report.Mark.both,
             None if spread is None else spread.tolist(),
         )
     )  # fmt: skip

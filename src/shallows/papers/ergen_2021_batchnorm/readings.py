@@ -38,7 +38,9 @@ def judge(records: Sequence[Record]) -> Mapping[str, Judgement]:
         "truncation": _truncation(ours),
         "real-data": _truncation(digits)
         if digits
-        else Judgement(Verdict.UNDECIDED, "No digits at this scale, or without scikit-learn.", {}),
+        else Judgement(
+            Verdict.UNDECIDED, "No digits at this scale, or without scikit-learn.", {"cases": 0}
+        ),
         "sticking": _sticking(of["stick"]),
     }  # fmt: skip
 
