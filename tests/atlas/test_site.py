@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shallows.atlas import census, member
+from shallows import census
+from shallows.atlas import member
 from shallows.atlas.site import DESK, SMOKE, Plan, ShownPoint, from_json
 from shallows.atlas.site_census import shipped_census, stored_census
 from shallows.atlas.site_data import (
@@ -88,7 +89,7 @@ def test_the_shipped_census_is_the_table_of_the_note():
         for line in NOTE.read_text("utf-8").splitlines()
         if re.match(r"\| \d+ \| 500 \|", line)
     ]
-    assert len(lines) == len(table.rows) == 41
+    assert len(lines) == len(table.rows) == 45
     for cells, row in zip(lines, table.rows, strict=True):
         assert [row.neurons, row.settled, row.families] == [int(c) for c in cells[:3]]
         assert list(row.hits.values()) == [int(c) for c in cells[3:10]]
@@ -98,7 +99,7 @@ def test_the_shipped_census_is_the_table_of_the_note():
 
 
 def test_a_second_call_computes_nothing(tmp_path):
-    events = []
+    events: list = []
     made = [
         site_data(TINY, shipped_census(), Store(tmp_path), progress=events.append) for _ in range(2)
     ]
@@ -141,7 +142,8 @@ def test_arcs_portraits_and_fits_are_the_library_s():
     lowest = min(found.arcs, key=lambda arc: arc.barrier)
     # docs/atlas.md: 0.00580 at 0.809; and the pass to `flipped:2`, at loss 0.02769597.
     assert (lowest.barrier, lowest.distance) == pytest.approx((0.00580, 0.809), abs=5e-4)
-    assert min(abs(arc.end_loss - 0.02769597) for arc in found.arcs) < 1e-8
+    ends = [arc.end_loss for arc in found.arcs if arc.end_loss is not None]
+    assert min(abs(end - 0.02769597) for end in ends) < 1e-8
     for arc in found.arcs:
         assert arc.losses[0] == member("II", 20).value
         assert arc.losses[-1] == pytest.approx(arc.end_loss, rel=1e-9)

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,11 @@ def test_a_network_in_a_file_is_recovered_and_written(tmp_path):
 
 def test_several_layers_are_recovered_and_written(tmp_path):
     rng = np.random.default_rng(1)
-    given = {"W1": rng.normal(size=(4, 5)), "W2": rng.normal(size=(4, 4)), "W3": np.ones((1, 4))}
+    given: dict[str, Any] = {
+        "W1": rng.normal(size=(4, 5)),
+        "W2": rng.normal(size=(4, 4)),
+        "W3": np.ones((1, 4)),
+    }
     given |= {"b1": rng.normal(size=4), "b2": rng.normal(size=4)}
     np.savez(tmp_path / "deep.npz", **given)
     status, text, _ = _run("extract", tmp_path / "deep.npz", "--out", tmp_path / "out", "--json")

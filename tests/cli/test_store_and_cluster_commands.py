@@ -22,7 +22,7 @@ def _run(capsys, monkeypatch, *words):
     try:
         main()
     except SystemExit as end:
-        status = end.code or 0
+        status = int(end.code or 0)
     captured = capsys.readouterr()
     return status, captured.out, " ".join(captured.err.split())
 

@@ -92,7 +92,7 @@ def test_damage_is_named_recomputed_and_mended(store):
         "line 2 (): its content does not match its checksum",
         "line 5 (): it is not a record; it may have been cut short",
     ]
-    events = []
+    events: list = []
     records = list(sweep(BARE, cases(6), damaged, progress=events.append))
     assert [record.values["n"] for record in records] == list(range(6))
     assert [event.damaged is not None for event in events] == [False, True, False, False, True, 0]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import lab_studies
 import pytest
@@ -35,7 +36,7 @@ def test_a_cluster_answers_as_this_process_does(tmp_path):
     stores = [Store(tmp_path / name) for name in ("here", "there")]
     asked = [*cases(40), *cases(2)]
     for store, on in zip(stores, (Here(), Cluster("local:1")), strict=True):
-        events = []
+        events: list = []
         records = list(sweep(BARE, asked, store, on=on, progress=events.append))
         assert [record.case for record in records] == asked
         assert (events[-1].done, events[-1].reused) == (42, 2)
@@ -171,7 +172,7 @@ def test_a_lost_scheduler_costs_the_cases_in_flight(tmp_path):
         file.unlink(missing_ok=True)
         words = ["--scheduler-file", str(file), "--no-dashboard"]
         command = [*module, "distributed.cli.dask_scheduler", "--port", "0", *words]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         scheduler = subprocess.Popen(command, **quiet)
         while not file.exists() or not file.read_text():
             time.sleep(0.05)

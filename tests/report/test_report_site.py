@@ -32,7 +32,8 @@ def test_a_page_has_all_in_itself_and_asks_nobody(data, tmp_path):
     assert "connect-src" not in text
     assert "default-src 'none'" in text
     assert re.findall(r"\b(?:src|href)=\"(?!#|data:)", text) == []
-    kept = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    (embedded,) = re.findall(r'id="data">(.*?)</script>', text, re.DOTALL)
+    kept = json.loads(embedded)
     assert kept["points"][1]["loss"] == data.points[1].loss == member("II", 6).value
     assert kept["live"] is False
     assert "shallows atlas --out x" in text

@@ -90,7 +90,9 @@ def test_turned_units_are_found_from_what_the_next_layer_skips():
     x = rng.normal(size=(50, 3))
     made = known.features(x)[:, :-1] @ rows[:, :-1].T + (next_layer * turned) @ b
     assert np.allclose(made, np.maximum(x @ w.T + b, 0) @ next_layer.T)
-    assert np.array_equal(signs_by_skips(known, rows), signs)
+    found = signs_by_skips(known, rows)
+    assert found is not None
+    assert np.array_equal(found, signs)
     assert signs_by_skips(known, rows + rng.normal(size=rows.shape)) is None
 
 

@@ -17,7 +17,7 @@ _COLUMNS = ("global", "1", "2", "3", "4", "5–9", "≥ 10")
 
 
 def shipped_census() -> CensusTable:
-    """500 starts of gradient descent at each k from 6 to 46, as docs/notes/census-atlas.md says."""
+    """500 starts of gradient descent at each k from 6 to 50, as docs/notes/census-atlas.md says."""
     text = (
         importlib.resources.files("shallows.atlas").joinpath("site_census.json").read_text("utf-8")
     )
