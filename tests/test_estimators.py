@@ -95,7 +95,7 @@ def test_more_features_than_points_may_be_normalised():
 
 
 def test_an_optimum_that_is_not_reached_is_a_warning(monkeypatch):
-    monkeypatch.setattr("shallows.estimators._SMALL", 0)
+    monkeypatch.setattr("shallows.solve.convex_routes._SMALL", 0)
     with pytest.warns(ConvergenceWarning, match="of the cost, more than the tolerance. Scale"):
         made = ConvexReLURegressor(1e-4, max_steps=1).fit(X, Y)
     assert made.gap_ > 1e-4 * made.optimum_
