@@ -13,7 +13,7 @@ from shallows.atlas.families import Compared, Member, compared, leaking, member
 from shallows.atlas.sheets import Sheet, sheets
 from shallows.atlas.thresholds import Threshold, threshold
 from shallows.model import leaky
-from shallows.solve.branch import EventKind
+from shallows.solve.waypoints import EventKind
 from shallows.symmetry import Balls, Blocks, ReducedLoss, Representation, isotropy
 
 # facts, landscapes.md §3.5: loss and smallest Hessian eigenvalue, as printed.

@@ -1,44 +1,22 @@
 """The pages in a real browser: Debian's Chromium, driven by playwright, without a network."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from catalogues import many_families, nothing_settled, range_of_sizes, rectangular, reference_census
 from exhibits import two_exhibits
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from shallows.report import write_atlas_report, write_report, write_shelf_report
 
-BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 COMMAND = "shallows census -d 10 -k 10 --starts 1000 --seed 0 --optimiser gd --out runs/" + "x" * 99
 PHONE, DESK = (390, 844), (1280, 800)
 PATIENCE = 60_000  # milliseconds; other tests and builds may share the machine
 expect.set_options(timeout=PATIENCE)
 UNDRAWN = """() => [...document.querySelectorAll('.plot')]
     .filter(div => !div.querySelector('svg.main-svg')).length"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    binary = next(filter(None, map(shutil.which, BINARIES)), None)
-    if binary is None:
-        pytest.skip(f"no browser: none of {', '.join(BINARIES)} is installed")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=binary, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @contextmanager

@@ -1,14 +1,13 @@
 """The atlas page in a browser, offline: every control is used, numbers are the library's."""
 
 import dataclasses
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from shallows.atlas import member
 from shallows.atlas.site import Plan
@@ -20,8 +19,6 @@ from shallows.report.site.live import LiveSite
 
 pytestmark = pytest.mark.slow
 
-BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 PHONE, DESK = (360, 780), (1280, 800)
 PLAN = Plan(
     ("global", "II", "flipped:5", "I", "A"),
@@ -33,17 +30,6 @@ PLAN = Plan(
 )
 PATIENCE = 60_000  # milliseconds; other tests and builds may share the machine
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    binary = next(filter(None, map(shutil.which, BINARIES)), None)
-    if binary is None:
-        pytest.skip(f"no browser: none of {', '.join(BINARIES)} is installed")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=binary, args=FLAGS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module")

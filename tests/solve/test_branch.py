@@ -5,17 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from shallows.solve.branch import (
-    Branch,
-    BranchOutcome,
-    EventKind,
-    PseudoArclength,
-    branch,
-    component_eigenvalues,
-    scales,
-)
+from shallows.solve.branch import PseudoArclength, branch, component_eigenvalues, scales
 from shallows.solve.directions import Fraction, Perturbation, Resizing, Width
 from shallows.solve.symmetric import symmetric_point
+from shallows.solve.waypoints import Branch, BranchOutcome, EventKind
 from shallows.symmetry import (
     Balls,
     Blocks,

@@ -33,8 +33,9 @@ from shallows.atlas.sheets import (
     told,
     written,
 )
-from shallows.solve.branch import BranchOutcome, branch
+from shallows.solve.branch import branch
 from shallows.solve.directions import Slope
+from shallows.solve.waypoints import BranchOutcome
 from shallows.symmetry import (
     Balls,
     Blocks,

@@ -6,16 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from shallows.solve.branch import (
-    Branch,
-    BranchOutcome,
-    PseudoArclength,
-    branch,
-    scales,
-)
+from shallows.solve.branch import PseudoArclength, branch, scales
 from shallows.solve.critical import NewtonOutcome
 from shallows.solve.directions import Resizing, Width
 from shallows.solve.symmetric import symmetric_point
+from shallows.solve.waypoints import Branch, BranchOutcome
 from shallows.symmetry import (
     Balls,
     Blocks,

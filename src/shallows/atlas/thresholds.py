@@ -4,13 +4,9 @@ import dataclasses
 import functools
 
 from shallows.atlas.sheets import Intermediate, Sheet, balls_for, sheets, told
-from shallows.solve.branch import (
-    Event,
-    EventKind,
-    PseudoArclength,
-    component_eigenvalues,
-)
+from shallows.solve.branch import PseudoArclength, component_eigenvalues
 from shallows.solve.symmetric import symmetric_point
+from shallows.solve.waypoints import Event, EventKind
 from shallows.symmetry import (
     Representation,
 )

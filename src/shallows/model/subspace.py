@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from shallows.model.network import Numbers, finite, positive_integer
+from shallows.model.unit_data import digits
 
 # How far bases may be from orthonormal, and points from their subspace, relative to their length.
 _ROUNDING = 1e-9
@@ -196,13 +197,7 @@ def digit_pair_data(
     **Raises.** `ValueError` for a subspace of another dimension, for what are not two digits,
     for more points than there are, and without scikit-learn.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise ValueError(
-            "The digits come with scikit-learn, which is not installed. Install it: "
-            "`pip install shallows[examples]`."
-        ) from None
+    pixels, digit = digits()
     if subspace.along.shape[1] != 64:
         raise ValueError(
             f"Digits have 64 pixels, but the subspace has {subspace.along.shape[1]} dimensions. "
@@ -210,7 +205,6 @@ def digit_pair_data(
         )
     if len(pair) != 2 or pair[0] == pair[1] or not set(pair) <= set(range(10)):
         raise ValueError(f"A pair of two digits from 0 to 9 is needed, not {pair}. Use (3, 8).")
-    pixels, digit = load_digits(return_X_y=True)
     both = np.flatnonzero(np.isin(digit, pair))
     n = positive_integer("points", points, most=len(both))
     chosen = np.random.default_rng(seed).choice(both, size=n, replace=False)

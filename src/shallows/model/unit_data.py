@@ -148,6 +148,21 @@ def has_digits() -> bool:
     return importlib.util.find_spec("sklearn") is not None
 
 
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and digits of scikit-learn's handwritten digits, as they come.
+
+    **Raises.** `ValueError` without scikit-learn.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise ValueError(
+            "The digits come with scikit-learn, which is not installed. Install it: "
+            "`pip install shallows[examples]`."
+        ) from None
+    return load_digits(return_X_y=True)
+
+
 def digit_data(
     points: int, *, outputs: int = 1, constant: float | int = 0.0, seed: int = 0
 ) -> UnitData:
@@ -159,14 +174,7 @@ def digit_data(
     **Raises.** `ValueError` for other numbers of outputs, more points than there are, a μ not
     between −1 and 1, and without scikit-learn.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        raise ValueError(
-            "The digits come with scikit-learn, which is not installed. Install it: "
-            "`pip install shallows[examples]`."
-        ) from None
-    pixels, digit = load_digits(return_X_y=True)
+    pixels, digit = digits()
     n = positive_integer("points", points, most=len(pixels))
     if outputs not in (1, 10):
         raise ValueError(f"Digits have 1 output (parity) or 10, not {outputs}. Use one of them.")

@@ -5,15 +5,7 @@ This room knows no proof and keeps no records.
 
 from shallows.solve.arcs import Arc, ArcOutcome, ArcPoint, Tracing, arc
 from shallows.solve.basis_path_descent import add_basis_path_penalty, gsgd, on_basis_paths
-from shallows.solve.branch import (
-    Branch,
-    BranchOutcome,
-    Event,
-    EventKind,
-    PseudoArclength,
-    Waypoint,
-    branch,
-)
+from shallows.solve.branch import PseudoArclength, branch
 from shallows.solve.chebyshev import Chebyshev, Relaxation, Stop, relaxation
 from shallows.solve.convex import (
     ConvexOutcome,
@@ -117,6 +109,7 @@ from shallows.solve.overparameterised import (
 from shallows.solve.relations import closed_form
 from shallows.solve.series import EigenvalueSeries, Series, Term, branch_series
 from shallows.solve.symmetric import SymmetricPoint, symmetric_point
+from shallows.solve.waypoints import Branch, BranchOutcome, Event, EventKind, Waypoint
 
 __all__ = [
     "ZERO",
