@@ -234,6 +234,9 @@ _SHOWN = [
 def test_python_that_is_shown_runs(page, tmp_path):
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks
+    named = r'^```python title="(\w+\.py)"\n(.*?)^```'
+    for name, text in re.findall(named, page.read_text("utf-8"), re.MULTILINE | re.DOTALL):
+        (tmp_path / name).write_text(text, "utf-8")
     (tmp_path / "blocks.py").write_text("\n".join(blocks), "utf-8")
     _run("blocks.py", cwd=tmp_path)
 
