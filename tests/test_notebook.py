@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+import shown as examples
 from shallows import notebook
 from shallows.atlas import member
 from shallows.atlas.catalogue import Census, Curve, Family, Kind, Level
@@ -122,8 +123,68 @@ def test_words_are_escaped_and_long_tables_are_cut():
     assert "saddle" in text
     assert "0.333333" in text
     assert "and 40 more" in text
-    assert text.count("<tr>") == 41
+    assert text.count("<tr>") == 42  # the head, 30 rows, that there are more, and the last ten
     assert "&lt;b&gt;" in _census()._repr_html_()
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return examples.quick()
+
+
+def test_results_print_as_one_line_and_show_a_table_below(quick):
+    for result in quick:
+        text = _checked(result._repr_html_())
+        assert len(text) < 20_000, result
+        line = repr(result)
+        assert line.startswith(f"{type(result).__name__}(")
+        assert len(line) < 200
+        assert "\n" not in line
+        if isinstance(result, notebook.AbstractShown):
+            columns = result._columns()
+            lengths = {len(list(column)) for column in columns.values()}
+            assert len(lengths) <= 1
+            assert all(html.escape(name) in text for name in list(columns)[:12])
+
+
+def test_large_results_stay_short():
+    times = np.linspace(0.0, 1.0, 5000)
+    states = np.cos(1000 * times[:, None] * np.arange(300.0)) / 3
+    path = Evolution(times, states, Ending.reached_end, (), {"loss": times / 3}, ())
+    text = _checked(path._repr_html_())
+    assert "and 4960 more" in text
+    assert "and 290 more columns" in text
+    for result in (path, examples.a_slice(5000), examples.a_reading(200)):
+        assert len(repr(result)) < 200
+        assert len(_checked(result._repr_html_())) < 20_000
+
+
+@pytest.mark.slow
+def test_every_kind_of_result_is_shown_in_these_tests(quick):
+    def leaves(kind):
+        below = kind.__subclasses__()
+        return {leaf for one in below for leaf in leaves(one)} if below else {kind}
+
+    results = [*quick, *examples.slow()]
+    for result in results:
+        assert len(repr(result)) < 200
+        assert len(_checked(result._repr_html_())) < 20_000
+    assert leaves(notebook.AbstractShown) <= {type(result) for result in results}
+    split, named, arc, terms = examples.slow()
+    pytest.importorskip("pandas")
+    pytest.importorskip("xarray")
+    assert repr(named).startswith("NamedArc('II', k = 6, ")
+    points = arc.to_pandas()
+    # By a second route: the distance of a point is the norm of its matrix.
+    last = points.filter(like="weight").to_numpy()[-1] - [float(x) for x in arc.centre]
+    assert points["radius"].iloc[-1] == pytest.approx(arc.matrix_norm(last), rel=1e-9)
+    assert points["multiplier"].iloc[-1] == 0
+    spectra = split.to_xarray()["spectrum"]
+    for share in (-0.5, 1.5):
+        assert int((spectra.sel(share=share) < -1e-9).sum()) == split.signature.outside
+    table = terms.to_pandas()
+    assert table["coefficient"][0] == pytest.approx(0.5 * (1 - 2 / np.pi), rel=1)
+    assert set(table["of"]) >= {"loss", "weight0"}
 
 
 def test_texts_say_what_matters():
@@ -195,6 +256,51 @@ def test_arrays_for_xarray():
     assert path["loss"].sel(time=0.5) == 1
     assert path["overlaps"].dims[0] == "time"
     assert np.array_equal(path["state"], states)
+
+
+def test_tables_of_results(quick):
+    pytest.importorskip("pandas")
+    for result in quick:
+        if isinstance(result, notebook.AbstractTable):
+            table, columns = result.to_pandas(), result._columns()
+            assert list(table.columns) == list(columns)
+            assert len(table) == len(list(next(iter(columns.values()))))
+    basin = examples.a_basin().to_pandas()
+    assert list(basin["share"]) == [0.9, 0.2]
+    assert list(basin["ends_global"]) == [0, 14]
+    assert basin["share_from"][0] < 0.9 < basin["share_to"][0]
+    (claim,) = examples.a_reading().to_pandas().itertuples()
+    assert (claim.claim, claim.verdict, claim.evidence) == ("small", "SUPPORTED", "0.5 < 1")
+    phases = examples.a_phase_map().to_pandas()
+    assert list(phases["scale"]) == [0.7, 7.0, 70.0] * 2
+    assert list(phases["moved"]) == list(range(6))
+
+
+def test_arrays_of_results(quick):
+    pytest.importorskip("xarray")
+    made = examples.a_slice().to_xarray()
+    assert made["loss"].sel(t=0.5) == 1.5
+    assert np.array_equal(made["inner"].sel(t=0.5), 2 * examples.W)
+    assert made["jump"].sel(kink=0.5) == 0.25
+    plane = examples.a_plane().to_xarray()
+    assert plane["loss"].sel(x=1.0, y=2.0) == 21
+    assert plane["corner"].sel(axis="y")[2] == 2
+    phases = examples.a_phase_map().to_xarray()
+    assert phases["moved"].sel(scale=7.0, exponent=1.0) == 4
+    runs = examples.a_simulation().to_xarray()
+    assert runs["loss"].sel(time=1.0).mean() == pytest.approx(0.4)
+    assert runs["cross"].dims == ("run", "time", "neuron", "teacher")
+    by_name = {type(result).__name__: result for result in quick}
+    online = by_name["OnlineLearning"]
+    data = online.to_xarray()
+    end = online.at(1.0)
+    assert np.allclose(data["student"].isel(time=-1), end.student, atol=1e-12)
+    assert np.allclose(data["loss"].isel(time=-1), end.loss, atol=1e-12)
+    flow = by_name["Portrait"].to_xarray()["velocity"]
+    assert (
+        flow.sel(x=flow["x"][3], y=flow["y"][5], component="y")
+        == (by_name["Portrait"].velocity[5, 3, 1])
+    )
 
 
 def test_records_are_rows():

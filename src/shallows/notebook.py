@@ -5,6 +5,7 @@ neither scripts nor colours of text or background, so that it reads on light pag
 ones; all words are escaped. pandas and xarray are imported where one of their objects is made.
 """
 
+import abc
 import base64
 import enum
 import html
@@ -16,9 +17,14 @@ from typing import Any
 
 import numpy as np
 
+Columns = Mapping[str, Iterable[Any]]
+"""Names and the entries of a table's columns, all of one length."""
+
 # A page of a notebook, not an archive: what is cut is said.
-_ROWS = 40
+_FIRST, _LAST = 30, 10
+_COLUMNS = 12
 _WORDS = 160
+_PARTS = 8
 
 # Sides of a picture, in entries; beyond, nobody sees one.
 _PIXELS = 256
@@ -26,12 +32,48 @@ _PIXELS = 256
 # Seen on white and on black; an entry's size is its opacity.
 _POSITIVE, _NEGATIVE = (230, 97, 1), (66, 133, 244)
 
-_LINE = "border:0;border-bottom:1px solid rgba(128,128,128,.45);padding:.15em .7em"
+# What cells have in common stands in the table: a page of them stays below 20 kB.
+_TABLE = "border-collapse:separate;border-spacing:1.2em .1em;text-align:right"
+_HEAD = "border-bottom:1px solid rgba(128,128,128,.45);text-align:"
+_LEFT = ' style="text-align:left"'
+
+
+class AbstractShown(abc.ABC):
+    """A result that prints as one line, and in a notebook as that line with more beneath.
+
+    What is beneath is for subclasses to say: a table, sentences before it, a picture.
+    """
+
+    @abc.abstractmethod
+    def __repr__(self) -> str: ...
+
+    def _columns(self) -> Columns:
+        return {}
+
+    def _notes(self) -> Sequence[str]:
+        return ()
+
+    def _picture(self) -> str:
+        return ""
+
+    def _repr_html_(self) -> str:
+        return page(repr(self), self._columns(), notes=self._notes(), picture=self._picture())
+
+
+class AbstractTable(AbstractShown):
+    """A result whose table pandas can have."""
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame`: the table that a notebook shows, with all its rows and columns.
+
+        **Raises.** `ValueError` if pandas is not installed.
+        """
+        return frame(self._columns())
 
 
 def page(
     title: str,
-    columns: Mapping[str, Iterable[Any]] | None = None,
+    columns: Columns | None = None,
     *,
     notes: Sequence[str] = (),
     picture: str = "",
@@ -39,7 +81,8 @@ def page(
     """A title, sentences, a picture made by `picture_of`, and a table: one block of HTML.
 
     **Convention.** Floats have six significant digits, None is a dash, members of an `Enum` are
-    their values. At most 40 rows are shown, and the number of the others is.
+    their values. Of more than 40 rows the first 30 and the last 10 are shown, of more than 12
+    columns the first 12, and the number of the others is.
     """
     parts = [f"<div><strong>{_escaped(title)}</strong></div>"]
     parts += [f'<div style="max-width:60em">{_escaped(note)}</div>' for note in notes if note]
@@ -49,22 +92,33 @@ def page(
     return f'<div style="overflow-x:auto">{"".join(parts)}</div>'
 
 
-def _table(columns: Mapping[str, Iterable[Any]]) -> str:
-    rows = list(zip(*columns.values(), strict=True))
-    head = "".join(f'<th style="{_LINE};text-align:right">{_escaped(c)}</th>' for c in columns)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="{_LINE};text-align:{"left" if isinstance(x, str) else "right"}">'
-            f"{_escaped(_cell(x))}</td>"
-            for x in row
-        )
-        + "</tr>"
-        for row in rows[:_ROWS]
+def _table(columns: Columns) -> str:
+    shown = dict(list(columns.items())[:_COLUMNS])
+    rows = list(zip(*shown.values(), strict=True))
+    body = [_row(row) for row in rows]
+    if len(rows) > _FIRST + _LAST:
+        more = len(rows) - _FIRST - _LAST
+        body[_FIRST:-_LAST] = [f"<tr><td{_LEFT}>… and {more} more</td></tr>"]
+    sides = ["left" if _is_words(x) else "right" for x in (rows[0] if rows else shown)]
+    head = "".join(
+        f'<th style="{_HEAD}{side}">{_escaped(name)}</th>'
+        for name, side in zip(shown, sides, strict=True)
     )
-    more = f"<div>… and {len(rows) - _ROWS} more</div>" if len(rows) > _ROWS else ""
-    made = f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead>'
-    return f"{made}<tbody>{body}</tbody></table>{more}"
+    made = f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead>'
+    beside = len(columns) - len(shown)
+    aside = f"<div>… and {beside} more columns</div>" if beside else ""
+    return f"{made}<tbody>{''.join(body)}</tbody></table>{aside}"
+
+
+def _row(row: Iterable[Any]) -> str:
+    cells = (
+        f"<td{_LEFT if _is_words(entry) else ''}>{_escaped(_cell(entry))}</td>" for entry in row
+    )
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _is_words(entry: Any) -> bool:
+    return isinstance(entry, str | enum.Enum)
 
 
 def _cell(value: Any) -> str:
@@ -74,8 +128,21 @@ def _cell(value: Any) -> str:
         value = value.value
     if isinstance(value, float | np.floating):
         return f"{float(value):.6g}"
-    text = str(value)
-    return text if len(text) <= _WORDS else f"{text[:_WORDS]}…"
+    return shortened(str(value))
+
+
+def shortened(words: str, most: int = _WORDS) -> str:
+    """The words on one line, cut after so many letters."""
+    line = " ".join(words.split())
+    return line if len(line) <= most else f"{line[:most]}…"
+
+
+def listed(lead: str, parts: Sequence[str]) -> str:
+    """A sentence that begins with `lead` and lists at most eight parts; nothing for none."""
+    if not parts:
+        return ""
+    more = f" and {len(parts) - _PARTS} more" if len(parts) > _PARTS else ""
+    return f"{lead} {', '.join(parts[:_PARTS])}{more}."
 
 
 def _escaped(text: str) -> str:

@@ -35,7 +35,7 @@ from shallows.certify.certificate import Certificate, Descent
 from shallows.certify.descent import proved
 from shallows.certify.document import agrees, opened, sealed, well_formed
 from shallows.certify.prove import certify
-from shallows.certify.verdict import Verdict
+from shallows.certify.verdict import AbstractStated, Verdict
 from shallows.symmetry import Balls, Blocks, ReducedLoss
 from shallows.symmetry.arithmetic import Numbers
 
@@ -51,8 +51,8 @@ class Separation:
     ½ I."""
 
 
-@dataclasses.dataclass(frozen=True)
-class SplittingCertificate:
+@dataclasses.dataclass(frozen=True, repr=False)
+class SplittingCertificate(AbstractStated):
     """That splitting neurons of a critical point makes saddles of it."""
 
     core: Certificate
@@ -67,6 +67,11 @@ class SplittingCertificate:
         """`PROVED` if there is a block whose neurons can be split."""
         is_proved = self.core.verdict is Verdict.PROVED and self.separations
         return Verdict.PROVED if is_proved else Verdict.UNDECIDED
+
+    @property
+    def hypotheses(self) -> tuple[str, ...]:
+        """Those of the core."""
+        return self.core.hypotheses
 
     @property
     def statement(self) -> str:

@@ -2,8 +2,9 @@
 
 import abc
 import enum
+from typing import TYPE_CHECKING
 
-from shallows.notebook import page
+from shallows.notebook import page, shortened
 
 
 class Verdict(enum.Enum):
@@ -21,16 +22,21 @@ class Verdict(enum.Enum):
     """What was computed does not tell, or there is too little of it."""
 
 
-class AbstractStated(abc.ABC):
+class AbstractStated(abc.ABC):  # noqa: B024 # what is abstract is seen by type checkers only
     """A statement and its verdict, which is what is printed of it, and what a notebook shows."""
 
-    statement: str
-    verdict: Verdict
+    if TYPE_CHECKING:  # fields of some, properties of others
+
+        @property
+        def statement(self) -> str:
+            """In words."""
+
+        @property
+        def verdict(self) -> Verdict:
+            """Whether it holds."""
 
     def __repr__(self) -> str:
-        words = " ".join(self.statement.split())
-        short = words if len(words) <= 100 else f"{words[:100]}…"
-        return f"{type(self).__name__}({self.verdict.value}: {short})"
+        return f"{type(self).__name__}({self.verdict.value}: {shortened(self.statement, 100)})"
 
     def _repr_html_(self) -> str:
         supposed = "; ".join(getattr(self, "hypotheses", ()))

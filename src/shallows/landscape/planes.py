@@ -13,11 +13,13 @@ On a data set the slope jumps where a neuron is orthogonal to a point: on lines.
 
 import dataclasses
 import itertools
+from typing import Any
 
 import contourpy
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape.loss import SquaredLoss
 from shallows.landscape.slices import BATCH, values_of
 from shallows.model import Network, Sample
@@ -41,8 +43,8 @@ class KinkCurve:
     point of the data, or of a neuron, teacher neurons counted after the students."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Plane:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Plane(notebook.AbstractShown):
     """The loss on the plane through three students.
 
     Points are W = W₀ + x e₁ + y e₂, with e₁ along W₁ − W₀ and e₂ orthogonal to it towards W₂,
@@ -57,6 +59,32 @@ class Plane:
     corner_losses: Float[np.ndarray, "3"]
     kinks: tuple[KinkCurve, ...]
     """Where the loss is not analytic; empty for smooth activations."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Plane({len(self.x)} × {len(self.y)} points: loss {np.min(self.loss):.6g} to "
+            f"{np.max(self.loss):.6g}, {len(self.kinks)} curves of kinks)"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        x, y = self.corners.T
+        names = ("first", "second", "third")
+        return {"student": names, "x": x, "y": y, "loss": self.corner_losses}
+
+    def _picture(self) -> str:
+        return notebook.picture_of(self.loss[::-1])  # y upwards
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` of the loss over y and x, with places and losses of the students.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        arrays = {
+            "loss": (("y", "x"), self.loss),
+            "corner": (("student", "axis"), self.corners),
+            "corner_loss": (("student",), self.corner_losses),
+        }
+        return notebook.dataset(arrays, {"x": self.x, "y": self.y, "axis": ["x", "y"]})
 
 
 def slice_through(

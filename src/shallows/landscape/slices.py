@@ -17,13 +17,15 @@ import enum
 import functools
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape.loss import SquaredLoss
 from shallows.model import Network, PiecewiseLinear
 from shallows.model.laws import AbstractEllipsoidal
@@ -216,8 +218,8 @@ class Kink:
     events: tuple[Event, ...]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Slice:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Slice(notebook.AbstractTable):
     """The loss along a path."""
 
     path: AbstractPath
@@ -237,6 +239,35 @@ class Slice:
     def barrier(self) -> float:
         """The largest loss on [0, 1] less that at the higher end; 0 if there is none."""
         return max(self.highest[1] - max(self.ends), 0.0)
+
+    def __repr__(self) -> str:
+        first, last = self.ends
+        return (
+            f"Slice({type(self.path).__name__}, {len(self.t)} points: loss {first:.6g} to "
+            f"{last:.6g}, barrier {self.barrier:.6g}, {len(self.kinks)} kinks)"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        return {"t": self.t, "loss": self.loss}
+
+    def _notes(self) -> Sequence[str]:
+        places = [f"{kink.at:.6g} (order {kink.order})" for kink in self.kinks]
+        return [notebook.listed("Kinks at t =", places)]
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over t, neuron and input, of the students; and over kinks.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        arrays = {
+            "loss": (("t",), self.loss),
+            "inner": (("t", "neuron", "input"), self.path.inner(self.t)),
+            "outer": (("t", "neuron"), self.path.outer(self.t)),
+            "order": (("kink",), np.array([kink.order for kink in self.kinks], dtype=int)),
+            "jump": (("kink",), np.array([kink.jump for kink in self.kinks], dtype=float)),
+        }
+        at = {"t": self.t, "kink": np.array([kink.at for kink in self.kinks], dtype=float)}
+        return notebook.dataset(arrays, at, {"barrier": self.barrier})
 
 
 def slice_along(

@@ -20,11 +20,13 @@ and 1, a negative eigenvalue, and outside, a positive one; H' w = 0 is the line 
 """
 
 import dataclasses
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from shallows import notebook
 from shallows.landscape.loss import SquaredLoss
 from shallows.model import Network
 
@@ -141,8 +143,8 @@ class Signature:
     """The eigenvalues of H'."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class SplitLine:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class SplitLine(notebook.AbstractTable):
     """A split at some shares."""
 
     split: NeuronSplit
@@ -155,6 +157,29 @@ class SplitLine:
     def negative(self) -> Int[np.ndarray, " n"]:
         """How many eigenvalues are negative at each share, counted in the dense spectra."""
         return np.array([_signs(values)[0] for values in self.spectra])
+
+    def __repr__(self) -> str:
+        found = self.signature
+        return (
+            f"SplitLine(neuron {self.split.neuron} at {len(self.shares)} shares: {found.inside} "
+            f"negative eigenvalues between 0 and 1, {found.outside} outside)"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        return {
+            "share": self.shares,
+            "loss": self.loss,
+            "smallest_eigenvalue": self.spectra[:, 0],
+            "negative": self.negative,
+        }
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` of loss and Hessian eigenvalues over the shares.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        arrays = {"loss": (("share",), self.loss), "spectrum": (("share", "number"), self.spectra)}
+        return notebook.dataset(arrays, {"share": self.shares})
 
 
 def _signs(values: np.ndarray) -> tuple[int, int]:

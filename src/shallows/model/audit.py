@@ -6,6 +6,7 @@ import enum
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.model.network import Network, Numbers, finite
 from shallows.model.pieces import LinearSpline, linear_interpolant, linear_spline
 
@@ -31,8 +32,8 @@ class Rule:
     holds: bool
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Audit:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Audit(notebook.AbstractTable):
     """A spline, measured."""
 
     knots: int
@@ -53,6 +54,17 @@ class Audit:
     def obeys_the_sign_rule(self) -> bool:
         """Whether each of the rules holds."""
         return all(rule.holds for rule in self.rules)
+
+    def __repr__(self) -> str:
+        broken = sum(not rule.holds for rule in self.rules)
+        return (
+            f"Audit({self.knots} knots, TV(f′) = {self.variation:.6g}, least "
+            f"{self.least_variation:.6g}; {broken} of {len(self.rules)} rules broken)"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        names = ("low", "high", "shape", "defect", "holds")
+        return {name: [getattr(rule, name) for rule in self.rules] for name in names}
 
 
 def audit(spline: LinearSpline, x: Numbers, *, near: float = 0.0, tolerance: float = 1e-9) -> Audit:

@@ -32,7 +32,7 @@ from shallows.model.network import Network, Numbers, positive_integer
 _MOST = 200_000
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Cells:
     """Full-dimensional cells of an arrangement, each with its signs and a point inside.
 
@@ -57,6 +57,9 @@ class Cells:
         """The points, rounded; in a thin cell rounding may leave it."""
         whole, common = self.homogeneous[:, :-1], self.homogeneous[:, -1:]
         return (whole / common).astype(float)
+
+    def __repr__(self) -> str:
+        return f"Cells({len(self)} of {self.signs.shape[1]} hyperplanes)"
 
 
 def zaslavsky(hyperplanes: int, dimension: int, *, is_central: bool = False) -> int:

@@ -12,12 +12,13 @@ import numpy as np
 import scipy.interpolate
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.model.activations import PiecewiseLinear
 from shallows.model.network import Network, Numbers, finite
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class LinearSpline:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class LinearSpline(notebook.AbstractTable):
     r"""A continuous piecewise-linear function, $f(x) = \ell(x) + \sum_i j_i\,(x - u_i)_+$.
 
     ℓ is its leftmost piece, uᵢ are the knots and jᵢ the jumps of its slope.
@@ -91,6 +92,15 @@ class LinearSpline:
             steep * self.slope,
             offset + factor * self.intercept - steep * self.slope * centre,
         )
+
+    def __repr__(self) -> str:
+        return f"LinearSpline({len(self.knots)} knots, TV(f′) = {self.variation:.6g})"
+
+    def _columns(self) -> notebook.Columns:
+        return {"knot": self.knots, "jump": self.jumps}
+
+    def _notes(self) -> list[str]:
+        return [f"The leftmost piece is {self.slope:.6g} x + {self.intercept:.6g}."]
 
 
 def spline_of_kinks(

@@ -10,9 +10,11 @@ import dataclasses
 import enum
 import importlib
 import pkgutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from shallows import notebook
 from shallows.certify.verdict import Verdict
 from shallows.lab import (
     AbstractPlace,
@@ -59,7 +61,7 @@ class Claim:
     at least). Where it does not, it is our reading, and its failure need not be the source's."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Judgement:
     """What the records say about a claim."""
 
@@ -83,6 +85,9 @@ class Judgement:
                 f"Judge `SUPPORTED` or `CONTRADICTED`, or name the certificates that were checked."
             )
 
+    def __repr__(self) -> str:
+        return f"Judgement({self.verdict.value}: {notebook.shortened(self.summary)})"
+
 
 def supported(holds: Any) -> Verdict:
     """What numbers in floating point can say of a claim: SUPPORTED, or else CONTRADICTED."""
@@ -101,8 +106,8 @@ class Picture:
     """From the records that are judged, and nothing else; None where these show too little."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Paper:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Paper(notebook.AbstractShown):
     """An entry of the shelf."""
 
     key: str
@@ -124,9 +129,19 @@ class Paper:
         """The question, as the laboratory keeps it."""
         return Study(self.key, self.version, self.measure)
 
+    def __repr__(self) -> str:
+        return f"Paper({self.key!r}: {self.title})"
 
-@dataclasses.dataclass(frozen=True)
-class Reading:
+    def _columns(self) -> notebook.Columns:
+        return {
+            "claim": [claim.id for claim in self.claims],
+            "statement": [claim.statement for claim in self.claims],
+            "source": [claim.source for claim in self.claims],
+        }
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Reading(notebook.AbstractTable):
     """A paper, measured: its claims and what became of them."""
 
     paper: Paper
@@ -181,8 +196,25 @@ class Reading:
             "study_version": self.paper.version,
         }
 
+    def __repr__(self) -> str:
+        found = Counter(self.judgements[claim.id].verdict.value for claim in self.paper.claims)
+        counts = ", ".join(f"{n} {verdict}" for verdict, n in found.items())
+        return f"Reading({self.paper.key!r} at {self.scale.value}: {counts})"
 
-@dataclasses.dataclass(frozen=True)
+    def _columns(self) -> notebook.Columns:
+        made = [self.judgements[claim.id] for claim in self.paper.claims]
+        return {
+            "claim": [claim.id for claim in self.paper.claims],
+            "verdict": [one.verdict for one in made],
+            "statement": [claim.statement for claim in self.paper.claims],
+            "evidence": [one.summary for one in made],
+        }
+
+    def _notes(self) -> list[str]:
+        return [self.paper.title, f"Cases: {len(self.records)}."]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class Holding:
     """What a store holds of a paper."""
 
@@ -226,6 +258,10 @@ class Holding:
             kept={one.value: counts for one, counts in self.kept.items()},
             command=f"shallows run {self.paper.key} --scale {scale.value}",
         )
+
+    def __repr__(self) -> str:
+        kept = ", ".join(f"{n} of {all_} at {size.value}" for size, (n, all_) in self.kept.items())
+        return f"Holding({self.paper.key!r}: {kept})"
 
 
 def shelf() -> dict[str, Paper]:

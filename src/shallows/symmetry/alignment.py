@@ -7,9 +7,11 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from shallows import notebook
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Alignment:
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Alignment(notebook.AbstractShown):
     """A relabelled student, and how it was relabelled."""
 
     inner: Float[np.ndarray, "k d"]
@@ -20,6 +22,13 @@ class Alignment:
     """Likewise for inputs."""
     distance: float
     """To the other student, in the Frobenius norm of neurons and heads."""
+
+    def __repr__(self) -> str:
+        k, d = self.inner.shape
+        return f"Alignment({k} neurons, {d} inputs, at distance {self.distance:.6g})"
+
+    def _picture(self) -> str:
+        return notebook.picture_of(self.inner)
 
 
 def aligned(

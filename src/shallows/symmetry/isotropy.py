@@ -22,7 +22,7 @@ from shallows.symmetry.configuration import (
 Permutation = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Isotropy:
     """The pairs (π, ρ) in S_k × S_m that leave student and teacher as they are.
 
@@ -59,6 +59,9 @@ class Isotropy:
     gap: float | None
     """If ambiguous, the step between sorted entries that decides: the least that was kept open
     or the largest that was closed, in the units of `tolerance`."""
+
+    def __repr__(self) -> str:
+        return f"Isotropy({self.name!r}, order {self.order}{', ambiguous' * self.ambiguous})"
 
 
 def isotropy(

@@ -15,7 +15,7 @@ from shallows.symmetry.isotropy import Permutation, linked_orbits, powers, writt
 _MOST_ELEMENTS = 50_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LayeredIsotropy:
     """The relabellings (σ₀ of inputs, σ₁, …, σ_L of units) that leave all layers as they are.
 
@@ -42,6 +42,9 @@ class LayeredIsotropy:
     ambiguous: bool
     """Whether it is another group at a tenth or at ten times the tolerance."""
     tolerance: float
+
+    def __repr__(self) -> str:
+        return f"LayeredIsotropy({self.name!r}, order {self.order}{', ambiguous' * self.ambiguous})"
 
 
 def layered_isotropy(

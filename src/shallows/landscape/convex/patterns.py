@@ -18,7 +18,7 @@ from shallows.model.network import Numbers, finite, positive_integer
 _LIMIT = 20_000
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Patterns:
     """Activation patterns of n points, one a row.
 
@@ -43,6 +43,10 @@ class Patterns:
     def index(self) -> dict[bytes, int]:
         """The number of each pattern, by its bytes."""
         return {mask.tobytes(): i for i, mask in enumerate(self.masks)}
+
+    def __repr__(self) -> str:
+        kind = "all" if self.exact else "a sample"
+        return f"Patterns({len(self)} of {self.masks.shape[1]} points, {kind}, rank {self.rank})"
 
 
 def all_patterns(features: Numbers, *, limit: int = _LIMIT) -> Patterns:
