@@ -101,6 +101,12 @@ def test_an_optimum_that_is_not_reached_is_a_warning(monkeypatch):
     assert made.gap_ > 1e-4 * made.optimum_
 
 
+def test_the_tolerance_is_that_of_the_warning_whatever_the_method():
+    with pytest.warns(ConvergenceWarning, match="more than the tolerance"):
+        made = ConvexReLURegressor(0.05, tolerance=1e-15).fit(X, Y)
+    assert made.gap_ > 1e-15 * made.optimum_
+
+
 @pytest.mark.parametrize(
     ("made", "message"),
     [
@@ -108,6 +114,10 @@ def test_an_optimum_that_is_not_reached_is_a_warning(monkeypatch):
         (ConvexReLURegressor(normalise="before", bias=False), "neurons have a shift"),
         (ConvexReLURegressor(max_patterns=0), "`max_patterns` must be a positive whole number"),
         (ConvexReLURegressor(-1.0), "`beta` must be positive"),
+        (ConvexReLURegressor("a"), "`beta` must be positive and finite, but is 'a'"),  # type: ignore[arg-type]
+        (ConvexReLURegressor(bias="no"), "`bias` must be True or False, but is 'no'"),  # type: ignore[arg-type]
+        (ConvexReLURegressor(tolerance=float("nan")), "`tolerance` must be positive and finite"),
+        (ConvexReLURegressor(max_steps=-5), "`max_steps` must be a positive integer, but is -5"),
         (ConvexReLUClassifier(loss="cubic"), "`loss` must be one of"),
     ],
 )

@@ -7,6 +7,7 @@ least regularised cost of any network; else they are a sample, and `exact_` says
 
 import functools
 import math
+import numbers
 import warnings
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from shallows.landscape.convex import (
     sampled_patterns,
 )
 from shallows.landscape.convex.patterns import orthonormal_columns
-from shallows.model.network import Network
+from shallows.model.network import Network, positive_integer
 from shallows.solve.convex import ConvexOutcome, ConvexSolution
 from shallows.solve.convex_routes import optimum
 from shallows.solve.first_order import AugmentedLagrangian
@@ -75,6 +76,7 @@ class _ConvexReLU(BaseEstimator):
         self.random_state = random_state
 
     def _fit(self, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n c"], loss) -> Self:
+        self._check()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         find = functools.partial(patterns, most=self.max_patterns, seed=seed)
         program = self._program(x, y[:, 0], loss, find)
@@ -88,15 +90,29 @@ class _ConvexReLU(BaseEstimator):
         self.lower_bound_ = float(sum(one.lower_bound for one in solutions))
         self.gap_ = self.optimum_ - self.lower_bound_
         self.networks_ = tuple(self._plain(one) for one in solutions)
-        if any(one.outcome is not ConvexOutcome.converged for one in solutions):
+        share = abs(self.gap_) / max(self.optimum_, 1e-300)
+        broken = any(one.outcome is ConvexOutcome.failed for one in solutions)
+        if broken or share > self.tolerance:
             warnings.warn(
-                f"The gap is {self.gap_ / self.optimum_:.1e} of the cost, more than the tolerance. "
+                f"The gap is {share:.1e} of the cost, more than the tolerance. "
                 f"Scale features to size one, raise `max_steps`, or raise `beta`, as small "
                 f"penalties take more steps.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
         return self
+
+    def _check(self) -> None:
+        """**Raises.** `ValueError` for parameters that the programs do not look at themselves."""
+        if not isinstance(self.beta, numbers.Real) or not 0 < self.beta < np.inf:
+            raise ValueError(f"`beta` must be positive and finite, but is {self.beta!r}. Use 0.01.")
+        if not isinstance(self.bias, bool | np.bool_):
+            raise ValueError(f"`bias` must be True or False, but is {self.bias!r}. Pass `True`.")
+        if not isinstance(self.tolerance, numbers.Real) or not 0 < self.tolerance < np.inf:
+            raise ValueError(
+                f"`tolerance` must be positive and finite, but is {self.tolerance!r}. Use 1e-4."
+            )
+        positive_integer("max_steps", self.max_steps)
 
     @property
     def network_(self) -> Network:
@@ -149,7 +165,8 @@ class ConvexReLURegressor(RegressorMixin, _ConvexReLU):
 
     **Parameters.** `beta`; `normalise`, one of 'none', 'before' and 'after' (the ReLU); `bias`;
     `max_patterns`, above which patterns are a sample of that size; `tolerance` of the gap, as a
-    share of the cost; `max_steps` of Newton's method; `random_state` of the sample.
+    share of the cost; `max_steps` of Newton's method, which is taken where patterns times points
+    are above 5000; `random_state` of the sample.
 
     **Attributes.** `optimum_` (the cost reached, summed over outputs), `lower_bound_` and `gap_`;
     `exact_`, whether patterns are all: if not, the bound is that of networks of these patterns
@@ -221,8 +238,8 @@ class ConvexReLUClassifier(ClassifierMixin, _ConvexReLU):
         count = len(self.classes_)
         if count < 2:
             raise ValueError(
-                f"All {len(y)} labels are {self.classes_[0]!r}: there is one class only, and "
-                f"nothing to tell apart. Give points of two classes."
+                f"All {len(y)} labels are {self.classes_.tolist()[0]!r}: there is one class only, "
+                f"and nothing to tell apart. Give points of two classes."
             )
         own = np.arange(count) if count > 2 else np.array([1])
         labels = np.where(index[:, None] == own, 1.0, -1.0)

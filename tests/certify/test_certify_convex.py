@@ -130,7 +130,31 @@ def test_misuse_says_what_is_wrong():
         certify_convex(program, network, Y[:3])
     with pytest.raises(ValueError, match="at least 64"):
         certify_convex(program, network, Y, bits=10)
+    odd = Unnormalised(X, Y, 0.1, _Odd())
+    with pytest.raises(ValueError, match="The loss _Odd is not one that is known in balls"):
+        certify_convex(odd, network, Y)
     with pytest.raises(ValueError, match="`dual` must be finite"):
         certify_convex(program, network, Y * np.nan)
     with pytest.raises(ValueError, match="`bias=True`"):
         certify_convex(program, Network(np.eye(2), bias=[1.0, 2.0]), Y)
+
+
+class _Odd(Squared):
+    """Another loss than its class."""
+
+
+def test_statements_say_which_networks_they_are_about():
+    words = []
+    for program in (
+        Unnormalised(X, Y, 1e3),
+        Unnormalised(X, Y, 1e3, bias=True),
+        NormalisedAfter(X, Y, 1e3),
+        NormalisedAfter(X, Y, 1e3, bias=True),
+        Unnormalised(X[:6].reshape(3, 2, 2), Y[:3], 1e3),
+        Unnormalised(X, np.sign(Y), 1e3, Hinge()),
+    ):
+        words.append(_certified(program)[1].statement.split(" over networks")[0])
+    assert len(set(words)) == len(words)
+    assert words[0] == "The least squared loss ½ Σ (f(x) − y)² + (β/2) Σ (|w|² + a²), no biases,"
+    assert words[1] == "The least squared loss ½ Σ (f(x) − y)² + (β/2) Σ (|w|² + b² + a²)"
+    assert "summed over 2 patches" in words[4]

@@ -60,7 +60,8 @@ def test_twelve_points_of_a_sine(sine, tmp_path):
     assert not {key for key in found if f"`{key}`" not in section}
     status, text, _ = _run(*words)
     assert status == 0
-    assert text.startswith("PROVED: The least squared loss + (β/2) Σ (|w|² + a²) over networks")
+    cost = "squared loss ½ Σ (f(x) − y)² + (β/2) Σ (|w|² + b² + a²)"
+    assert text.startswith(f"PROVED: The least {cost} over networks of any width")
     assert "  patterns     24 (all), rank 2\n" in text
 
 
@@ -111,6 +112,8 @@ def test_free_biases_and_samples(sine, tmp_path):
         ({"x": [1, 2], "y": [0, 1], "c": [3, 3]}, ["--target", "y", "--normalise", "before"],
          "The feature 'c' is 3 at every point, so that its weights do what biases do"),
         ({"x": [1, 2], "y": [0, 1], "c": [0, 0]}, ["--target", "y"], "so that it does nothing"),
+        ({"one": [1, 1], "y": [0, 1], "c": [0, 0]}, ["--target", "y"], "The feature 'c' is 0 at"),
+        ({"x": [1e200, 2], "y": [0, 1]}, ["--target", "y"], r"entries up to 1e\+200"),
         ({"a": [1, 2, 3], "y": [0, 1, 5], "b": [2, 4, 6]}, ["--target", "y"],
          "The feature 'b' depends linearly on the columns before it, to rounding"),
         ({"x": [1, 2], "y": [1, 1]}, ["--target", "y", "--loss", "hinge"], "one class only"),

@@ -157,6 +157,30 @@ def test_directions_that_cost_nothing_help_to_stay_in_the_cone():
     assert np.isclose(seminorm_support(c, np.array([[1.0, 0.0]]), metric)[0], 0.0)
 
 
+def test_supports_do_not_depend_on_units_where_multipliers_are_zero_at_the_optimum():
+    # Of points on walls: SciPy's `nnls` alone ends early in some twenty of these.
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        n = int(rng.integers(3, 9))
+        basis = np.linalg.qr(np.column_stack([rng.normal(size=(n, n - 1)), np.ones(n)]))[0]
+        on = rng.random(n) < 0.5
+        c = basis.T @ np.where(on, np.maximum(rng.normal(size=n), 0), 0)
+        cone = np.where(on[:, None], basis, -basis)
+        # Rows are orthonormal, so that the projection on the cone is known.
+        expected = np.linalg.norm(np.maximum(cone @ c, 0))
+        for unit in (1.0, 1e-3, 7.3):
+            found, multipliers = cone_support(unit * c, cone)
+            assert abs(found - unit * expected) < 1e-12 * unit
+            assert np.min(multipliers) >= 0
+
+
+def test_directions_that_are_nothing_but_for_rounding_constrain_nothing():
+    program = NormalisedAfter(X, Y, 0.1, bias=True)
+    copied = NormalisedAfter(np.column_stack([X, np.ones(8), np.zeros(8)]), Y, 0.1, bias=True)
+    v = np.random.default_rng(3).normal(size=8)
+    assert np.isclose(copied.support(v), program.support(v), rtol=1e-9)
+
+
 @everywhere
 def test_the_dual_bounds_networks_from_below(name):
     program = PROGRAMS[name]()
@@ -242,6 +266,7 @@ def test_several_outputs_are_one_loss():
         (lambda: Unnormalised(X[:, 0], Y, 1.0), r"but has shape \(8,\)"),
         (lambda: Unnormalised(X * np.nan, Y, 1.0), "`x` must be finite"),
         (lambda: Unnormalised(0 * X, Y, 1.0), "All features are 0"),
+        (lambda: Unnormalised(1e200 * X, Y, 1.0), r"`x` has entries up to 2\.\d+e\+200, whose"),
         (lambda: Unnormalised(X, Y, 1.0, Logistic()), "Labels must be −1 or 1, but 8 of 8"),
         (lambda: Unnormalised(X, np.ones(8), 1.0, Hinge()), "there is one class only"),
         (lambda: NormalisedBefore(0 * X + 3, Y, 1.0), "constant on the 8 points"),

@@ -251,6 +251,39 @@ def test_a_method_that_did_not_finish_says_so():
     assert poor.lower_bound < best.value < poor.value
 
 
+@pytest.mark.parametrize("kind", [Unnormalised, NormalisedBefore, NormalisedAfter, Ramps])
+def test_units_of_features_and_targets_do_not_matter(kind):
+    x, y = _plane(6)
+    x = x[:, :1] if kind is Ramps else x
+    best = InteriorPoint()(kind(x, y, 0.1)).value
+    for size, height in ((1e-6, 1e3), (1e6, 1e-6), (1.0, 1e9)):
+        # Where weights are penalised their units are those of y/x.
+        free = size if kind in (Unnormalised, Ramps) else 1.0
+        found = InteriorPoint()(kind(size * x, height * y, 0.1 * height * free))
+        assert found.outcome is ConvexOutcome.converged
+        assert abs(found.value / height**2 - best) < 1e-6 * best
+
+
+def test_features_of_very_different_sizes_are_tried_as_they_are_too():
+    x = np.random.default_rng(0).normal(size=(6, 2)) * [1e4, 1e-4]
+    y = np.random.default_rng(0).normal(size=18)[12:]
+    found = InteriorPoint()(Unnormalised(x, y, 1e-3, bias=True))
+    assert found.gap < 1e-5 * found.value
+
+
+def test_a_point_outside_its_cones_is_no_optimum():
+    x, y = _plane()
+    program = Unnormalised(x, y, 0.1)
+    best = optimum(program)
+    # Cheaper than any network: a least-squares fit with all gates, cones forgotten.
+    point = np.zeros(program.shape)
+    system = np.concatenate([program.columns(i) for i in range(len(program.patterns))], axis=1)
+    point[0] = np.linalg.lstsq(system, program.y)[0].reshape(point[0].shape)
+    assert program.violation(point) > 0.01
+    assert program.objective(point) < best.lower_bound
+    assert convex_solution(program, point, best.dual).outcome is ConvexOutcome.inaccurate
+
+
 def test_losses_without_a_conic_form_are_refused():
     with pytest.raises(ValueError, match="The loss _Odd has no conic form here"):
         InteriorPoint()(Unnormalised(SINE[:, None], np.sign(SINE), 0.1, _Odd()))

@@ -43,6 +43,11 @@ from shallows.model.network import finite, positive_integer
 
 # Gains that are this share of the penalty need multipliers; smaller ones are far from it.
 _NEAR = 0.99
+_LOSSES = {
+    Squared: "squared loss ½ Σ (f(x) − y)²",
+    Logistic: "logistic loss Σ log(1 + exp(−y f(x)))",
+    Hinge: "hinge loss Σ (1 − y f(x))₊",
+}
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -72,9 +77,9 @@ def certify_convex(
 
     **Accuracy.** The gap of network and dual vector, and 1e-13 relative: vectors are in floats.
 
-    **Raises.** `ValueError` for a dual vector of another length, a network that does not fit, bits
-    that are not from 64 to 10 000, and as `all_patterns`. **Cost.** Some 1 ms a pattern, of which
-    most is their enumeration and multipliers.
+    **Raises.** `ValueError` for a dual vector of another length, a network that does not fit, a
+    loss of your own, bits that are not from 64 to 10 000, and as `all_patterns`. **Cost.** Some
+    1 ms a pattern, of which most is their enumeration and multipliers.
     """
     bits = positive_integer("bits", bits, most=10_000)
     v = np.asarray(finite("dual", dual))
@@ -82,6 +87,11 @@ def certify_convex(
         raise ValueError(
             f"`bits` must be at least 64 and `dual` have one number for each of the "
             f"{len(program.y)} points, but these are {bits} and an array of shape {v.shape}."
+        )
+    if type(program.loss) not in _LOSSES:
+        raise ValueError(
+            f"The loss {type(program.loss).__name__} is not one that is known in balls. Use "
+            f"`Squared()`, `Logistic()` or `Hinge()`."
         )
     before, ctx.prec = ctx.prec, bits
     try:
@@ -101,13 +111,21 @@ def certify_convex(
 
 
 def _words(program: AbstractConvexProgram) -> str:
-    loss = type(program.loss).__name__.lower()
+    """The cost, and which networks: a bound for those without biases is none for others."""
+    loss = _LOSSES[type(program.loss)]
     if isinstance(program, NormalisedBefore | NormalisedAfter):
         place = "before" if isinstance(program, NormalisedBefore) else "after"
         kind = "usual " if program.factor != 1 else ""
-        return f"{loss} loss + (β/2) Σ (γ² + α² + v²), {kind}batch normalisation {place} the ReLU,"
-    free = ", biases free," if isinstance(program, Ramps) else ""
-    return f"{loss} loss + (β/2) Σ (|w|² + a²){free}"
+        penalty = f"(γ² + α² + v²), {kind}batch normalisation {place} the ReLU,"
+        if isinstance(program, NormalisedAfter):
+            penalty += " with biases," if program.has_bias else " without biases,"
+    elif isinstance(program, Ramps):
+        penalty = "(|w|² + a²), biases free,"
+    else:
+        has_bias = isinstance(program, Unnormalised) and program.has_bias
+        penalty = "(|w|² + b² + a²)" if has_bias else "(|w|² + a²), no biases,"
+    patches = "" if program.patches == 1 else f" summed over {program.patches} patches,"
+    return f"{loss} + (β/2) Σ {penalty}{patches}"
 
 
 def _given_beta(program: AbstractConvexProgram) -> float:

@@ -189,15 +189,18 @@ def _independent(names: list[str], x: "np.ndarray", normalise: str, bias: str) -
     import numpy as np
 
     shifts = normalise == "before" or bias != "none"
-    flat = np.flatnonzero(np.ptp(x, axis=0) == 0)
-    if len(flat) and (shifts or not np.any(x[:, flat[0]])):
+    flat = np.flatnonzero(np.min(x, axis=0) == np.max(x, axis=0))
+    if not shifts:
+        flat = flat[x[0, flat] == 0]
+    if len(flat):
         raise ValueError(
             f"The feature {names[flat[0]]!r} is {x[0, flat[0]]:.17g} at every point, so that "
             f"{'its weights do what biases do' if shifts else 'it does nothing'}. Remove the "
             f"column."
         )
     columns = np.column_stack([np.ones(len(x)), x]) if shifts else x
-    scaled = columns / np.linalg.norm(columns, axis=0)
+    scaled = columns / np.max(np.abs(columns), axis=0)
+    scaled /= np.linalg.norm(scaled, axis=0)
     for j in range(1, scaled.shape[1] + 1):
         if np.linalg.matrix_rank(scaled[:, :j]) < min(j, len(x)):
             name = names[j - 1 - shifts]

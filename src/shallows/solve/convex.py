@@ -10,14 +10,15 @@ import enum
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float
-from scipy.optimize import nnls
 
+from shallows import notebook
 from shallows.landscape.convex import (
     AbstractConvexProgram,
     Hinge,
     Logistic,
     Squared,
 )
+from shallows.landscape.convex.duality import nonnegative_factors
 
 # Blocks below this share of the largest one are what interior points leave of zeros, and
 # objectives within this of one another are the same.
@@ -33,8 +34,8 @@ class ConvexOutcome(enum.Enum):
     failed = "Numbers broke down. Scale the features to size one, or raise the penalty β."
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ConvexSolution:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class ConvexSolution(notebook.AbstractShown):
     """A point of a convex program with bounds on its optimum."""
 
     program: AbstractConvexProgram
@@ -57,6 +58,17 @@ class ConvexSolution:
         """A network of this value."""
         return self.program.network(self.point)
 
+    def __repr__(self) -> str:
+        return (
+            f"ConvexSolution(value {self.value:.9g}, gap {self.gap:.3g}, "
+            f"{len(self.program.patterns)} patterns, {self.outcome.name})"
+        )
+
+    def _notes(self) -> list[str]:
+        found = f"The optimum lies between {self.lower_bound:.9g} and {self.value:.9g}."
+        sampled = "" if self.program.patterns.exact else "Patterns are a sample: restricted."
+        return [self.outcome.value, found, sampled]
+
 
 def convex_solution(
     program: AbstractConvexProgram,
@@ -77,7 +89,8 @@ def convex_solution(
     if not value - bound.value <= enough:
         slope = program.loss.gradient(program.predict(point), program.y)
         bound = max(bound, program.dual_bound(slope), key=lambda other: other.value)
-    if outcome is ConvexOutcome.converged and not value - bound.value <= enough:
+    # A value below the bound is that of a point outside its cones.
+    if outcome is ConvexOutcome.converged and not abs(value - bound.value) <= enough:
         outcome = ConvexOutcome.inaccurate
     return ConvexSolution(program, point, value, bound.vector, bound.value, outcome)
 
@@ -86,8 +99,9 @@ def convex_solution(
 class InteriorPoint:
     """Clarabel's interior-point method on the whole program, all blocks at once.
 
-    **Accuracy.** 1e-8 relative in the value where patterns are hundreds and features of size one;
-    `gap` says what it was. Of each cone only the walls are passed on where these are known.
+    **Accuracy.** 1e-8 relative in the value where patterns are hundreds and features of like sizes,
+    in whatever units these and the targets are; `gap` says what it was. Of each cone only the walls
+    are passed on where these are known.
 
     **Cost.** Some 20 steps, each a sparse factorisation: 10 ms for 24 patterns of 12 points.
     """
@@ -100,9 +114,17 @@ class InteriorPoint:
 
     def __call__(self, program: AbstractConvexProgram) -> ConvexSolution:
         """The optimum of a program."""
+        found = self._solved(program, *_units(program))
+        if found.outcome in (ConvexOutcome.converged, ConvexOutcome.out_of_steps):
+            return found
+        # Features of very different sizes have no unit of their own: sometimes their own one is it.
+        other = self._solved(program, 1.0, 1.0)
+        return min(found, other, key=lambda one: abs(one.gap))
+
+    def _solved(self, program: AbstractConvexProgram, height: float, size: float) -> ConvexSolution:
         import clarabel  # a tenth of a second, for those who need it
 
-        quadratic, linear, matrix, goal, cones = _canonical(program)
+        quadratic, linear, matrix, goal, cones = _canonical(program, height, size)
         settings = clarabel.DefaultSettings()
         settings.verbose = False
         settings.max_iter = self.steps
@@ -119,8 +141,8 @@ class InteriorPoint:
         if outcome is ConvexOutcome.failed or not np.all(np.isfinite(x)):
             x, z = np.zeros_like(x), np.zeros_like(z)
         n, blocks = len(program.y), int(np.prod(program.shape))
-        point = fewer_blocks(program, x[:blocks].reshape(program.shape))
-        return convex_solution(program, point, z[:n], outcome, tolerance=self.gap)
+        point = fewer_blocks(program, height / size * x[:blocks].reshape(program.shape))
+        return convex_solution(program, point, height * z[:n], outcome, tolerance=self.gap)
 
 
 def fewer_blocks(
@@ -139,7 +161,7 @@ def fewer_blocks(
         return np.zeros(program.shape)
     sides = [(1 - 2 * s) * program.columns(int(i)) @ point[s, i] / norms[s, i] for s, i in blocks]
     system, goal = np.array(sides).T, program.predict(point)
-    factors, _ = nnls(system, goal, maxiter=100 * sum(system.shape))
+    factors = nonnegative_factors(system, goal)
     made = np.zeros(program.shape)
     for (s, i), factor in zip(blocks, factors, strict=True):
         made[s, i] = factor * point[s, i] / norms[s, i]
@@ -147,20 +169,28 @@ def fewer_blocks(
     return made if after <= before + _SAME * abs(before) else point
 
 
-def _canonical(program: AbstractConvexProgram):
+def _units(program: AbstractConvexProgram) -> tuple[float, float]:
+    """Of predictions, which the squared loss leaves free, and of columns: Clarabel wants both 1."""
+    size = max(float(np.max(np.abs(program.columns(i)))) for i in range(len(program.patterns)))
+    height = float(np.max(np.abs(program.y))) if isinstance(program.loss, Squared) else 1.0
+    return height or 1.0, size or 1.0
+
+
+def _canonical(program: AbstractConvexProgram, height: float, size: float):
     """The program as ½xᵀPx + qᵀx with Ax + s = b, s in cones; x is blocks, bounds, p, loss terms.
 
-    The first n rows say that p is the prediction; their multipliers are the dual vector.
+    Predictions are in units of `height` and columns in those of `size`, and so blocks in units of
+    height/size. The first n rows say that p is the prediction; their multipliers are the dual
+    vector.
     """
     import clarabel
 
     signs, patterns, width = program.shape
     n, blocks = len(program.y), signs * patterns
-    size = blocks * width
-    columns = [program.columns(i) for i in range(patterns)]
-    stacked = np.concatenate(columns, axis=1)
-    extra, terms = _loss_terms(program)
-    variables = size + blocks + n + extra
+    weights = blocks * width
+    stacked = np.concatenate([program.columns(i) for i in range(patterns)], axis=1) / size
+    extra, terms = _loss_terms(program, height)
+    variables = weights + blocks + n + extra
 
     def placed(part, at: int):
         """A matrix on variables from `at` on."""
@@ -169,9 +199,9 @@ def _canonical(program: AbstractConvexProgram):
         right = sp.csc_matrix((part.shape[0], variables - at - part.shape[1]))
         return sp.hstack([left, part, right])
 
-    rows = [placed(np.hstack([stacked, -stacked]), 0) + placed(-sp.identity(n), size + blocks)]
+    rows = [placed(np.hstack([stacked, -stacked]), 0) + placed(-sp.identity(n), weights + blocks)]
     goals, cones = [np.zeros(n)], [clarabel.ZeroConeT(n)]
-    half = [program.cone(i, walls=True) for i in range(patterns)]
+    half = [program.cone(i, walls=True) / size for i in range(patterns)]
     inequalities = sp.block_diag([-c for c in half] * 2)
     if inequalities.shape[0]:
         rows.append(placed(inequalities, 0))
@@ -181,19 +211,21 @@ def _canonical(program: AbstractConvexProgram):
     metrics = []
     for i in range(patterns):
         m = program.metric(i)
-        metrics.append(np.eye(width) if m is None else np.linalg.qr(m)[1])
+        metrics.append(np.eye(width) if m is None else np.linalg.qr(m / size)[1])
     lengths = [len(m) for m in metrics] * 2
     starts = np.cumsum([0, *[l + 1 for l in lengths]])
     lifted = sp.block_diag([np.vstack([np.zeros((1, width)), -m]) for m in metrics] * 2)
     bounds = sp.csc_matrix(
         (-np.ones(blocks), (starts[:-1], np.arange(blocks))), shape=(starts[-1], blocks)
     )
-    rows.append(placed(lifted, 0) + placed(bounds, size))
+    rows.append(placed(lifted, 0) + placed(bounds, weights))
     goals.append(np.zeros(starts[-1]))
     cones += [clarabel.SecondOrderConeT(l + 1) for l in lengths]
     quadratic, linear = sp.csc_matrix((variables, variables)), np.zeros(variables)
-    linear[size : size + blocks] = program.beta
-    first = size + blocks
+    # Of the objective in units of height², where |Mz| is in those of height, or |z| of height/size.
+    each = [height if program.metric(i) is not None else height / size for i in range(patterns)]
+    linear[weights : weights + blocks] = program.beta / height**2 * np.array(each * 2)
+    first = weights + blocks
     for kind, part, goal in terms:
         if kind == "quadratic":
             quadratic = sp.block_diag([sp.csc_matrix((first, first)), part], format="csc")
@@ -206,14 +238,14 @@ def _canonical(program: AbstractConvexProgram):
     return sp.triu(quadratic, format="csc"), linear, matrix, np.concatenate(goals), cones
 
 
-def _loss_terms(program: AbstractConvexProgram):
+def _loss_terms(program: AbstractConvexProgram, height: float):
     """How many variables a loss adds to p, and its terms: of the objective, and cones of (p, …)."""
     import clarabel
 
     y, n = program.y, len(program.y)
     one, loss = sp.identity(n), program.loss
     if isinstance(loss, Squared):
-        return 0, [("quadratic", one, -y)]
+        return 0, [("quadratic", one, -y / height)]
     if isinstance(loss, Hinge):  # ξ ≥ 0, ξ ≥ 1 − yp
         part = sp.bmat([[None, -one], [-sp.diags(y), -one]])
         goal = np.concatenate([np.zeros(n), -np.ones(n)])

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape.convex import Squared
 from shallows.landscape.convex.closed_forms import disjoint_cost, is_spanning
 from shallows.landscape.convex.vector import Outputs
@@ -12,8 +13,8 @@ from shallows.solve.convex import ConvexSolution
 from shallows.solve.convex_routes import optimum
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class VectorBounds:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class VectorBounds(notebook.AbstractShown):
     """The least regularised loss of networks with several outputs lies between two numbers."""
 
     lower: float
@@ -26,6 +27,9 @@ class VectorBounds:
     solutions: tuple[ConvexSolution, ...]
     """For each output."""
     dual: Float[np.ndarray, "n c"]
+
+    def __repr__(self) -> str:
+        return f"VectorBounds({self.lower:.9g} to {self.upper:.9g}, {len(self.solutions)} outputs)"
 
 
 def vector_bounds(problem: Outputs) -> VectorBounds:

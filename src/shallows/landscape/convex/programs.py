@@ -42,6 +42,8 @@ Student = TypeVar("Student", Network, NormalisedNetwork)
 _TINY = 1e-9
 # How far outside a listed cell, relative to its preactivations, a neuron may be by rounding.
 _OUTSIDE = 1e-7
+# Of data: squares of their products are finite.
+_LARGEST = 1e75
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -365,6 +367,12 @@ def problem(
             f"`y` needs one number for each of the {len(batch)} points, but has shape "
             f"{targets.shape}. For several outputs see `shallows.landscape.convex.vector`."
         )
+    for name, values in (("x", batch), ("y", targets)):
+        if np.max(np.abs(values)) > _LARGEST:
+            raise ValueError(
+                f"`{name}` has entries up to {np.max(np.abs(values)):.3g}, whose products overflow "
+                f"beyond {_LARGEST:g}. Choose other units."
+            )
     if not 0 < beta < np.inf:
         raise ValueError(f"`beta` must be positive and finite, but is {beta}. Use e.g. 0.01.")
     loss = Squared() if loss is None else loss
