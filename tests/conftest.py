@@ -7,6 +7,7 @@ a matrix and multiply by masks throughout, where broadcasting is what is meant.
 import shutil
 
 import hypothesis as hp
+import jaxtyping
 import pytest
 
 import shallows  # noqa: F401  # switches JAX to float64, before anything imports it
@@ -30,6 +31,14 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture
+def unchecked_types():
+    """What users have: no beartype, which would refuse wrong types before the library does."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="module")

@@ -535,11 +535,34 @@ def test_starts_fit_into_memory():
         census(_problem(3), 10**12)
 
 
-@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 10**30])
-def test_seeds_have_64_bits(seed):
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1, 10**30, 1.5, None])
+@pytest.mark.usefixtures("unchecked_types")
+def test_seeds_are_integers_of_64_bits(seed):
+    # 1.5 was once taken for 1.
     message = f"`seed` must be an integer of at most 64 bits, but is {seed}. Use 0."
     with pytest.raises(ValueError, match=re.escape(message)):
         census(_problem(3), 7, seed=seed)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_arguments_in_another_order_and_methods_without_parentheses_are_refused():
+    number: Any = 20
+    loss: Any = _problem(3)
+    method: Any
+    with pytest.raises(TypeError, match=r"The first argument is a int, but must be the loss"):
+        census(number, loss)
+    for method in (GradientDescent, "gd"):
+        with pytest.raises(TypeError, match=r"`method` is .* with its parentheses"):
+            census(loss, 7, method)
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-9, 1e-150])
+def test_a_teacher_too_small_to_be_told_from_zero_is_refused(length):
+    # At 1e-9 a gradient norm of 1e-12 is reached a thousandth of the way before the minimum: each
+    # start once was a family, and a minimum, of its own.
+    loss = SquaredLoss(Network(length * np.eye(2)), Gaussian(2))
+    with pytest.raises(ValueError, match=r"where the root mean square of the teacher is .* near 1"):
+        census(loss, 7, DESCENT, init=max(length, 1e-9))
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])

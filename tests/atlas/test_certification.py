@@ -1,6 +1,7 @@
 """Points are certified by their symmetry where they have one, and a census with all of them."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,6 +102,13 @@ def test_laws_and_parameters_without_certificates_are_refused():
     large = SquaredLoss(orthonormal(40), Gaussian(40))
     with pytest.raises(ValueError, match="at most 1000"):
         certified_point(Network(rng.normal(size=(40, 40))), large)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_matrix_is_no_network():
+    matrix: Any = np.eye(3)
+    with pytest.raises(TypeError, match="The student is a ndarray, but must be a `Network`"):
+        certified_point(matrix, SquaredLoss(orthonormal(3), Gaussian(3)))
 
 
 def _family(name, weights):

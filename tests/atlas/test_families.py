@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,6 +185,14 @@ def test_the_global_minimum_is_exact():
     assert member("flipped:0", 12).point.tolist() == found.point.tolist()
 
 
+def test_one_neuron_has_a_spectrum():
+    # L = ½ (½|w|² − 2 K(w, e) + ½) has the Hessian ½ I at w = e. There was an AttributeError.
+    for inputs in (None, 3):
+        levels = member("global", 1, inputs).spectrum()
+        assert [float(x.eigenvalue) for x in levels] == [0.5] * len(levels)
+        assert sum(x.multiplicity for x in levels) == (inputs or 1)
+
+
 def test_two_sheets_have_points_with_as_many_flipped_neurons():
     first, second = member("flipped:8", 20), member("unflipped:12", 20)
     assert (first.continues, second.continues) == ("II", "A")
@@ -317,6 +326,20 @@ def test_what_is_no_member_is_refused_with_the_reason(name, k, d, text):
 def test_what_has_no_threshold_is_refused(name, text):
     with pytest.raises(ValueError, match=text):
         threshold(name)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_names_are_words_and_sizes_are_numbers():
+    ten: Any = 10
+    name: Any = "II"
+    twelve: Any = "12"
+    nothing: Any = None
+    with pytest.raises(TypeError, match=r"number of neurons is 'II', but must be a number"):
+        member(ten, name)
+    with pytest.raises(TypeError, match=r"number of inputs is '12', but must be a number"):
+        member("II", 10, twelve)
+    with pytest.raises(TypeError, match=r"A family is called by its name, but this is None"):
+        threshold(nothing)
 
 
 def test_comparing_says_what_is_missing():

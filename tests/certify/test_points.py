@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from decimal import Decimal
+from typing import Any
 
 import flint
 import mpmath
@@ -359,6 +360,13 @@ def test_questions_that_mean_nothing_are_refused():
             certify_point(*arguments)
     with pytest.raises(ValueError, match="`bits` is 10"):
         certify_point(one, one, bits=10)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_matrix_is_no_network():
+    matrix: Any = np.eye(2)
+    with pytest.raises(TypeError, match="The student is a ndarray, but must be a `Network`"):
+        certify_point(matrix, orthonormal(2))
 
 
 def test_eigenvalues_are_enclosed_and_counted():

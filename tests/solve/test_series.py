@@ -205,12 +205,14 @@ def test_one_term_and_what_is_printed(capsys):
     ("name", "terms", "text"),
     [
         ("A", 0, "at least one term, but terms=0. Ask for 1 or more"),
+        ("A", 2.5, "but terms=2.5. Ask for 1 or more, a whole number"),
         ("B", 1, "There is no family called 'B'"),
         ("flipped:k/2", 1, "There is no family called 'flipped:k/2'"),
         ("global", 1, "`global` is the teacher at every k"),
         ("intermediate:1", 1, "its leading terms for large k are not known"),
     ],
 )
+@pytest.mark.usefixtures("unchecked_types")
 def test_what_has_no_series_is_refused(name, terms, text):
     with pytest.raises(ValueError, match=text):
         series(name, terms)

@@ -1,6 +1,7 @@
 """Training runs: three ways to move against textbook versions of them, and how runs end."""
 
 import re
+from typing import Any
 
 import diffrax
 import equinox as eqx
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from shallows.landscape import AllWeights, SquaredLoss
-from shallows.model import Gaussian, Network, Sample, orthonormal
+from shallows.model import Erf, Gaussian, Network, Sample, orthonormal, relu
 from shallows.solve import (
     ZERO,
     GradientDescent,
@@ -18,6 +19,7 @@ from shallows.solve import (
     Outcome,
     StochasticDescent,
     endpoints,
+    has_continuum,
     recorded,
     teacher_power,
     trajectory,
@@ -304,6 +306,91 @@ def test_a_neuron_that_is_of_no_use_vanishes(head):
     assert Outcome.neuron_vanished.value == (
         "A neuron shrank to zero, where the loss has no gradient. Start from another point."
     )
+
+
+def test_the_flow_does_not_step_past_a_neuron_that_vanishes():
+    # On a line neurons below zero see no teacher: w(t) = -exp(-t/2), |w| < 1e-10 from 46 on. The
+    # flow's steps, which grow as a neuron shrinks, once led past zero, and all starts to the
+    # teacher; descent, which has short steps, was right about the same starts.
+    loss = SquaredLoss(orthonormal(1), Gaussian(1))
+    starts = Network(np.array([-1.0, -0.3, 0.5, -2.0]).reshape(4, 1, 1))
+    ends = trajectory(loss, starts)
+    vanished, settled = Outcome.neuron_vanished, Outcome.settled
+    assert ends.outcome == (vanished, vanished, settled, vanished)
+    np.testing.assert_allclose(ends.loss, [0.25, 0.25, 0, 0.25], rtol=0, atol=1e-15)
+    assert np.all(ends.student.inner[np.array([0, 1, 3])] <= 0)
+    expected = 2 * np.log(np.array([1.0, 0.3, 2.0]) / -np.ravel(ends.student.inner)[[0, 1, 3]])
+    np.testing.assert_allclose(ends.time[[0, 1, 3]], expected, rtol=0.05)
+
+
+@pytest.mark.slow  # compiles shapes of its own
+def test_neurons_that_reach_zero_in_finite_time_vanish_as_for_another_integrator():
+    loss = SquaredLoss(orthonormal(1), Gaussian(1))
+    starts = np.random.default_rng(0).normal(size=(12, 3, 1))
+    ends = trajectory(loss, Network(starts))
+
+    def slope(w):
+        # The gradient on a line, by hand: each side of it has its own linear network.
+        up, down = w > 0, w < 0
+        return np.where(up, w[up].sum() - 1, 0) / 2 + np.where(down, w[down].sum(), 0) / 2
+
+    for start, outcome in zip(starts[:, :, 0], ends.outcome, strict=True):
+        w, reached = start.copy(), False
+        while not reached and np.linalg.norm(slope(w)) > 1e-3:
+            after = w - 1e-3 * slope(w)
+            reached = bool(np.any(after * w <= 0))
+            w = after
+        if reached:
+            assert outcome is Outcome.neuron_vanished
+
+
+@pytest.mark.slow  # compiles shapes of its own
+@pytest.mark.parametrize("second", [[0.0, 0.0], [2.0, 0.0]])
+def test_parallel_and_vanishing_neurons_of_a_teacher_leave_neurons_to_spare(second):
+    # The teacher is a single neuron, so that the zeros of two come in a continuum, which no run
+    # reached within its steps; all were counted as unsettled.
+    loss = SquaredLoss(Network([[1.0, 0.0], second]), Gaussian(2))
+    assert has_continuum(loss, 2)
+    assert not has_continuum(loss, 1)
+    ends = trajectory(loss, Network([[[1.0, 0.5], [0.3, -0.8]]]), GradientDescent(0.3))
+    assert ends.outcome == (Outcome.reached_zero,)
+
+
+def test_neurons_to_spare_are_counted_by_directions():
+    def spare(inner, neurons, activation=relu):
+        teacher = Network(inner, activation=activation)
+        return has_continuum(SquaredLoss(teacher, Gaussian(2)), neurons)
+
+    assert spare([[1, 0], [0, 1]], 3)
+    assert not spare([[1, 0], [0, 1]], 2)
+    assert not spare([[1, 0], [-1, 0]], 2)
+    assert not spare([[1, 0], [1, 1e-9]], 2)
+    assert spare([[0.1, 0.3], [0.7, 2.1]], 2)  # parallel up to rounding
+    assert not spare([[1, 0], [2, 0]], 2, Erf())  # not homogeneous
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_arguments_in_another_order_and_methods_without_parentheses_are_refused():
+    loss: Any = _problem()
+    starts: Any = _starts()
+    flow: Any = GradientFlow
+    word: Any = "gd"
+    matrix: Any = np.eye(K)
+    with pytest.raises(TypeError, match=r"The first argument is a Network, but must be the loss"):
+        trajectory(starts, loss)
+    with pytest.raises(TypeError, match=r"`method` is the class GradientFlow, but must be a"):
+        trajectory(loss, starts, flow)
+    with pytest.raises(TypeError, match=r"`method` is a str, .* with its parentheses"):
+        recorded(loss, starts[0], word, until=3)
+    with pytest.raises(TypeError, match=r"The student is a ndarray, but must be a `Network`"):
+        trajectory(loss, matrix)
+    steps: Any
+    for steps in (0, -5, 2.5, "a"):
+        for method in (GradientDescent, StochasticDescent, GradientFlow):
+            with pytest.raises(ValueError, match="`max_steps` must be a positive integer"):
+                method(max_steps=steps)
+    with pytest.raises(ValueError, match="`batch` must be a positive integer, but is 0"):
+        StochasticDescent(batch=0)
 
 
 @pytest.mark.slow  # compiles shapes of its own

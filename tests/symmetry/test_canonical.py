@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from shallows.model import Network
-from shallows.symmetry import canonical, distance_up_to_relabelling, flipped_neurons, isotropy
+from shallows.symmetry import (
+    canonical,
+    distance_up_to_relabelling,
+    flipped_neurons,
+    isotropy,
+    matched_distance,
+)
 
 # facts: landscapes.md §3.6, as in test_isotropy.
 TYPE_II_6 = (0.986703819, -0.0504134032, 0.308010991, 0.224515808, -0.601511924)
@@ -175,6 +181,25 @@ def test_distance_bounds_the_least_distance_and_meets_it_nearby(k, d, has_heads,
     assert distance_up_to_relabelling(W, Y[pi], teacher_outer=b) == pytest.approx(
         _least_distance(W, Y, b), rel=1e-9
     )
+
+
+@hp.settings(derandomize=True, deadline=None, max_examples=40)
+@hp.given(st.integers(1, 4), st.integers(1, 4), seeds)
+def test_matched_distance_bounds_the_least_distance(k, d, seed):
+    W, X = np.random.default_rng(seed).normal(size=(2, k, d))
+    assert matched_distance(W, X) >= _least_distance(W, X, np.ones(d)) - 1e-12
+
+
+def test_matched_distance_is_zero_between_relabelled_copies_of_what_training_finds():
+    rng = np.random.default_rng(0)
+    generic = rng.normal(size=(7, 7))
+    for W in (np.eye(6), _family(6, TYPE_II_6), generic, rng.normal(size=(9, 6))):
+        for _ in range(20):
+            copy = _shuffled(W, rng, noise=1e-9)
+            assert matched_distance(W, copy) <= 2e-9 * np.sqrt(W.size)
+    # The rows of a circulant have the same entries, and cannot be exchanged at will.
+    W = np.array([np.roll(generic[0], i) for i in range(7)])
+    assert max(matched_distance(W, _shuffled(W, rng)) for _ in range(5)) > 0.1
 
 
 def test_distance_separates_families_and_counts_outer_weights():

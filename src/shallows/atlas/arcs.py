@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from shallows import notebook
 from shallows.atlas.catalogue import Kind
 from shallows.atlas.families import Member, member
 from shallows.atlas.naming import ZERO_LOSS, family_name
@@ -34,7 +35,7 @@ _FLOATS = 100
 """Neurons up to which gradients are computed in floats, which lose 1e-16 k²."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class ArcEnd:
     """The critical point that an arc meets."""
 
@@ -67,9 +68,12 @@ class ArcEnd:
             "certified": None if self.certified is None else self.certified.value,
         }
 
+    def __repr__(self) -> str:
+        return f"ArcEnd({self.name!r}, {self.isotropy}, {self.kind.value}, loss {self.loss:.6g})"
 
-@dataclasses.dataclass(frozen=True)
-class NamedArc:
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class NamedArc(notebook.AbstractTable):
     """An arc out of a family's point, and where it leads."""
 
     origin: Member
@@ -119,6 +123,22 @@ class NamedArc:
             "multiplier": None if last is None else last.multiplier,
             "end": None if self.end is None else self.end.as_json(),
         }
+
+    def __repr__(self) -> str:
+        end, leaves = self.end, " ".join(filter(None, (self.cut, self.direction)))
+        where = self.arc.outcome.name
+        if end is not None:
+            where = f"{end.name} ({end.kind.value}) at distance {end.distance:.6g}"
+        return (
+            f"NamedArc({self.origin.name!r}, k = {_written(self.origin.neurons)}, "
+            f"{self.departure.representation.value} {leaves} → {where})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        return self.arc._columns()
+
+    def _notes(self) -> Sequence[str]:
+        return [f"Barrier {self.arc.barrier:.6g}. {self.arc.outcome.value}"]
 
 
 def arcs(
@@ -184,8 +204,8 @@ def _numbers(origin: Member) -> Floats | Balls:
     return Floats() if float(origin.neurons) <= _FLOATS else origin.numbers
 
 
-@dataclasses.dataclass(frozen=True)
-class ArcsCompared:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ArcsCompared(notebook.AbstractTable):
     """The minimising arcs of a family at one size, or why there are none."""
 
     name: str
@@ -208,6 +228,21 @@ class ArcsCompared:
         """The one whose end is nearest."""
         met = [a for a in self.arcs if a.end is not None]
         return min(met, key=lambda a: a.end.distance if a.end else math.inf, default=None)
+
+    def __repr__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"ArcsCompared({self.name!r}, k = {self.neurons}, {len(self.arcs)} arcs{why})"
+
+    def _columns(self) -> notebook.Columns:
+        ends = [one.end for one in self.arcs]
+        return {
+            "cut": [one.cut for one in self.arcs],
+            "direction": [one.direction for one in self.arcs],
+            "barrier": [one.arc.barrier for one in self.arcs],
+            "end": [None if end is None else end.name for end in ends],
+            "kind": [None if end is None else end.kind for end in ends],
+            "distance": [None if end is None else end.distance for end in ends],
+        }
 
 
 def arcs_compared(

@@ -9,6 +9,7 @@ the smallest Hessian eigenvalue, or on the tangency arcs on which the loss rises
 import abc
 import dataclasses
 import functools
+import itertools
 import math
 import tempfile
 import time
@@ -21,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.atlas.census import Blocks, draws
 from shallows.atlas.families import Member, member
 from shallows.atlas.questions import method_words
@@ -34,7 +36,7 @@ from shallows.solve import AbstractMethod, GradientFlow, Outcome, endpoints
 from shallows.solve.methods import positive
 
 # Changes whenever the numbers in a record may move.
-VERSION = 1
+VERSION = 2
 _BLOCK = 50
 _LARGEST = 100
 """Neurons up to which dense Hessians and thousands of runs are feasible."""
@@ -150,8 +152,8 @@ class Ring:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class Basin:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Basin(notebook.AbstractTable):
     """The share of starts that come back to a point, against their distance from it."""
 
     name: str
@@ -211,6 +213,27 @@ class Basin:
             "provenance": self.provenance,
         }
 
+    def __repr__(self) -> str:
+        half = self.half_radius
+        return (
+            f"Basin({self.name!r}, k = {self.neurons}, {self.directions}: {len(self.rings)} "
+            f"distances{'' if half is None else f', half return from r = {half:.6g}'})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        met = dict.fromkeys(name for ring in self.rings for name in ring.ends)
+        return {
+            "radius": [ring.radius for ring in self.rings],
+            "starts": [ring.starts for ring in self.rings],
+            "returned": [ring.returned for ring in self.rings],
+            "share": [ring.share for ring in self.rings],
+            "share_from": [ring.interval[0] for ring in self.rings],
+            "share_to": [ring.interval[1] for ring in self.rings],
+            "rise": [ring.rise for ring in self.rings],
+            **{f"ends_{name}": [ring.ends.get(name, 0) for ring in self.rings] for name in met},
+            "unsettled": [sum(ring.unsettled.values()) for ring in self.rings],
+        }
+
 
 def basin(
     name: str,
@@ -264,21 +287,23 @@ def basin(
     }
     total, done, seconds = each * len(distances), 0, 0.0
     sorter = _Sorter(origin)
-    tallies: list[_Tally] = []
+    tallies = {radius: _Tally(radius) for radius in distances}
 
     with tempfile.TemporaryDirectory() as scratch:
         kept = Store(scratch) if store is None else store
         known = set(kept.keys(study))
-        for radius in distances:
-            tally = _Tally(radius)
-            cases = Blocks(study, {**question, "radius": radius}, each, _BLOCK, known)
-            for record in sweep(study, cases, kept, on=on or Here()):
-                sorter.add(record, tally)
-                seconds += float(record.values["seconds"])
-                done += int(record.case.data["count"])
-                if progress is not None:
-                    progress(done, total)
-            tallies.append(tally)
+        # One sweep of all, since whoever computes elsewhere starts, and compiles, once for each.
+        rings = (
+            Blocks(study, {**question, "radius": radius}, each, _BLOCK, known)
+            for radius in distances
+        )
+        cases = list(itertools.chain.from_iterable(rings))
+        for record in sweep(study, cases, kept, on=on or Here()):
+            sorter.add(record, tallies[record.case.data["radius"]])
+            seconds += float(record.values["seconds"])
+            done += int(record.case.data["count"])
+            if progress is not None:
+                progress(done, total)
     names = sorter.names()
     return Basin(
         name=origin.name,
@@ -287,7 +312,7 @@ def basin(
         loss=origin.value,
         kind=origin.kind().value,
         directions=where.name,
-        rings=tuple(tally.ring(names) for tally in tallies),
+        rings=tuple(tally.ring(names) for tally in tallies.values()),
         seconds=seconds,
         provenance=provenance(
             precision="float64",

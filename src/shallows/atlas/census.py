@@ -26,11 +26,14 @@ from shallows.solve import (
     GradientFlow,
     endpoints,
     recorded,
+    teacher_power,
 )
-from shallows.solve.methods import positive
+from shallows.solve.methods import positive, refuse_others
 
 # Changes whenever the numbers in a record may move.
 VERSION = 2
+# The flow's have, since its steps no longer lead a neuron past zero.
+_FLOW_VERSION = 3
 
 # More would not fit into memory as a list of blocks; at 1 ms a start they take three hours.
 MOST_STARTS = 10**7
@@ -79,18 +82,21 @@ def census(
     under a `Sample` law it is the Hessian within the cell of activations.
 
     **Raises.** `ValueError` for a number of starts or neurons that is not a positive integer, for
-    several outputs with fixed heads and another width than the teacher's, and for more than 10⁷
-    starts; `StoreError` for a folder that is not a store. **Cost.** At d = k = 20 about 15 ms a
-    start.
+    several outputs with fixed heads and another width than the teacher's, for more than 10⁷
+    starts, and for a teacher whose root mean square is below 1e-5; `TypeError` for what is no
+    loss or no method; `StoreError` for a folder that is not a store. **Cost.** At d = k = 20 about
+    15 ms a start.
     """
+    refuse_others(loss, method)
     how = usual_method(loss) if method is None else method
     number = positive_integer("starts", starts, most=MOST_STARTS)
     k = loss.teacher.neurons if neurons is None else positive_integer("neurons", neurons)
     scale = 1 / math.sqrt(loss.law.inputs) if init is None else positive("init", init)
+    _check_size_of_teacher(loss)
     if loss.teacher.outputs is not None and not loss.trained.is_everything:
         _check_fixed_heads(loss, k)
-    if not -(2**63) <= seed < 2**63:
-        raise ValueError(f"`seed` must be an integer of at most 64 bits, but is {seed}. Use 0.")
+    if not isinstance(seed, int | np.integer) or not -(2**63) <= seed < 2**63:
+        raise ValueError(f"`seed` must be an integer of at most 64 bits, but is {seed!r}. Use 0.")
     question = {
         "neurons": k,
         "inputs": loss.law.inputs,
@@ -120,7 +126,8 @@ def census(
 
     place = Here() if on is None else on
     measure = Block(loss, how, k, float(scale), int(seed), tick if place == Here() else None)
-    study = Study("census", VERSION, measure)
+    version = _FLOW_VERSION if isinstance(how, GradientFlow) else VERSION
+    study = Study("census", version, measure)
     seconds = 0.0
     with tempfile.TemporaryDirectory() as scratch:
         kept = Store(scratch) if store is None else store
@@ -295,6 +302,21 @@ def draws(root, numbers, shape):
     """For each start number, standard normal weights and a key of its own."""
     each = jax.vmap(lambda i: jax.random.split(jax.random.fold_in(root, i)))(numbers)
     return jax.vmap(lambda key: jax.random.normal(key, shape))(each[:, 0]), each[:, 1]
+
+
+# Size of the teacher, the root of E f², below which end points are not told apart.
+_SMALL = 1e-5
+
+
+def _check_size_of_teacher(loss: SquaredLoss) -> None:
+    """Runs end at a gradient norm of 1e-12, which must be small against the teacher."""
+    size = math.sqrt(max(2 * teacher_power(loss), 0.0))
+    if size < _SMALL:
+        raise ValueError(
+            f"A census follows runs to a gradient norm of 1e-12, which says nothing where the root "
+            f"mean square of the teacher is {size:.3g}. Multiply the teacher, or the inputs, so "
+            f"that it is near 1: for the ReLU the landscape remains, up to a factor."
+        )
 
 
 def _check_fixed_heads(loss: SquaredLoss, neurons: int) -> None:

@@ -47,6 +47,7 @@ def certified_point(
     `certify_point`. **Cost.** 0.1 s by symmetry; without it 0.5 s for 100 weights, 3 s for 400.
     """
     refuse_uncertifiable(loss)
+    loss._check(student)
     found = None
     if loss.has_basis and _all_one(student) and _all_one(loss.teacher):
         found = _by_symmetry(np.asarray(student.inner), bits)

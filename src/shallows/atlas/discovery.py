@@ -23,7 +23,7 @@ MOST = 100
 """Neurons up to which points are searched: those found are written out as matrices."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Discovery:
     """A critical point in a fixed-point space, up to relabelling."""
 
@@ -45,6 +45,12 @@ class Discovery:
     point: np.ndarray
     """Floats, one for each orbit of entries of `reduced.blocks`."""
     gradient_norm: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Discovery({self.name!r}, {self.isotropy}, {self.kind.value}, loss {self.loss:.6g}, "
+            f"{self.count}×)"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

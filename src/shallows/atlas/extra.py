@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from shallows import notebook
 from shallows.atlas.catalogue import Kind
 from shallows.atlas.families import Member, member
 from shallows.atlas.split_levels import Direction, between, levels, together, with_copies
@@ -50,7 +51,7 @@ _ZERO = 1e-12
 _FLOATS = 2000
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Continuation:
     """A critical point of the wider student that continues a family's."""
 
@@ -165,9 +166,15 @@ class Continuation:
             "zeros_by_construction": self.zeros,
         }
 
+    def __repr__(self) -> str:
+        return (
+            f"Continuation({self.name!r}, k = {_printed(self.neurons)} + {self.extra}, {self.how}: "
+            f"{self.kind.value}, loss {self.value:.6g})"
+        )
 
-@dataclasses.dataclass(frozen=True)
-class Annihilation:
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Annihilation(notebook.AbstractTable):
     """How many extra neurons a family of one size survives, as far as was found."""
 
     name: str
@@ -177,6 +184,21 @@ class Annihilation:
     number is larger than those tried."""
     found: tuple[tuple[Continuation, ...], ...]
     """For 1, 2, … extra neurons, what continues the family: evidence, no proof."""
+
+    def __repr__(self) -> str:
+        by = "none of those tried" if self.extra is None else f"{self.extra} more neurons"
+        return f"Annihilation({self.name!r}, k = {_printed(self.neurons)}: by {by})"
+
+    def _columns(self) -> notebook.Columns:
+        each = [one for together in self.found for one in together]
+        least = [one.smallest for one in each]
+        return {
+            "extra": [one.extra for one in each],
+            "how": [one.how for one in each],
+            "loss": [one.value for one in each],
+            "smallest_eigenvalue": [None if e is None else float(e.eigenvalue) for e in least],
+            "kind": [one.kind for one in each],
+        }
 
 
 def annihilation(name: str, sizes: Sequence[int], most: int = 3) -> tuple[Annihilation, ...]:

@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,12 @@ def leaking(found: Member, slope: float | int) -> Member:
 
 
 def _check_size(neurons: float | int, inputs: float | int | None) -> None:
+    for what, size in (("neurons", neurons), ("inputs", 1 if inputs is None else inputs)):
+        if not isinstance(size, Real):
+            raise TypeError(
+                f"The number of {what} is {size!r}, but must be a number. Use e.g. "
+                f"`member('II', 10)`."
+            )
     if not 1 <= neurons <= LARGEST:
         raise ValueError(
             f"A family has between 1 and 10¹² neurons, but {neurons} were asked for. For more, "

@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.lab import AbstractPlace, Case, Here, Progress, Result, Store, Study, sweep
 from shallows.model.audit import Audit, audit, clustering
 from shallows.model.pieces import (
@@ -36,8 +37,8 @@ class Gap:
     largest: float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class FittedLine:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class FittedLine(notebook.AbstractShown):
     """A fit in the units of its data, with its audit."""
 
     x: Float[np.ndarray, " n"]
@@ -72,6 +73,23 @@ class FittedLine:
     def moved(self) -> float:
         """The median distance by which a knot has moved."""
         return float(np.nanmedian(np.abs(self.knots[-1] - self.knots[0])))
+
+    def __repr__(self) -> str:
+        return (
+            f"FittedLine({len(self.x)} points, {self.start.width} neurons: relative loss "
+            f"{self.relative_loss:.3g}, {self.fit.run.stop.name})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        gaps = self.gaps.values()
+        return {
+            "distance to": list(self.gaps),
+            "rms": [gap.rms for gap in gaps],
+            "largest": [gap.largest for gap in gaps],
+        }
+
+    def _notes(self) -> list[str]:
+        return [self.fit.advice, repr(self.audit), f"Knots moved by {self.moved:.3g} (median)."]
 
 
 def fitted_line(
@@ -137,8 +155,8 @@ def _gap(difference) -> Gap:
     return Gap(float(np.sqrt(np.mean(difference**2))), float(np.max(np.abs(difference))))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class PhaseMap:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class PhaseMap(notebook.AbstractTable):
     """Fits of the same points from starts of several scales and with several factors.
 
     Arrays have a row for each exponent and a column for each scale.
@@ -160,13 +178,31 @@ class PhaseMap:
     """That to the linear interpolant."""
     loss: Float[np.ndarray, "e s"]
     """As a share of that of the constant mean."""
+    _NAMES: ClassVar = ("reached", "moved", "clustering", "cubic", "linear", "loss")
 
     def as_json(self) -> dict[str, Any]:
         """The document that `shallows phases --json` prints."""
         document: dict[str, Any] = {"scales": list(self.scales), "exponents": list(self.exponents)}
-        for name in ("reached", "moved", "clustering", "cubic", "linear", "loss"):
+        for name in self._NAMES:
             document[name] = getattr(self, name).tolist()
         return document
+
+    def __repr__(self) -> str:
+        shape = f"{len(self.exponents)} exponents × {len(self.scales)} scales"
+        return f"PhaseMap({shape}, {int(self.reached.sum())} fits reached the loss)"
+
+    def _columns(self) -> notebook.Columns:
+        e, s = np.meshgrid(self.exponents, self.scales, indexing="ij")
+        each = {name: getattr(self, name).ravel() for name in self._NAMES}
+        return {"exponent": e.ravel(), "scale": s.ravel(), **each}
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over exponent and scale.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        arrays = {name: (("exponent", "scale"), getattr(self, name)) for name in self._NAMES}
+        return notebook.dataset(arrays, {"exponent": [*self.exponents], "scale": [*self.scales]})
 
 
 def phase_map(

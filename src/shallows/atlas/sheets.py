@@ -235,6 +235,11 @@ def sheets(name: str, neurons: float | int | None = None) -> "tuple[Sheet | Inte
 
     **Raises.** `ValueError` for a name that is none, and P or Q out of range.
     """
+    if not isinstance(name, str):
+        raise TypeError(
+            f"A family is called by its name, but this is {name!r}. Use e.g. `II`, and give the "
+            f"number of neurons after it."
+        )
     named = {
         "global": (),
         "A": (Sheet("unflipped", 0),),

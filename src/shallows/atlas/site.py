@@ -40,7 +40,7 @@ DESK = Plan(
     landmarks=(10,),
     portraits=(2, 5, 10),
     width=200,
-    scales=(("knots move", 0.5, 1.0), ("knots stay", 20.0, 0.5)),
+    scales=(("small weights: knots move", 0.5, 1.0), ("large weights: knots stay", 20.0, 0.5)),
 )
 """The page."""
 
@@ -50,7 +50,7 @@ SMOKE = Plan(
     landmarks=(),
     portraits=(2,),
     width=40,
-    scales=(("knots move", 0.5, 1.0),),
+    scales=(("small weights: knots move", 0.5, 1.0),),
 )
 """The same page with little on it, in seconds."""
 

@@ -1,6 +1,7 @@
 """End points of training, sorted into critical points up to relabelling, and what these are."""
 
 import dataclasses
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +16,13 @@ from shallows.atlas.naming import ZERO_LOSS, family_name
 from shallows.landscape import SquaredLoss
 from shallows.model import Gaussian, Sample, relu
 from shallows.solve import ZERO, Outcome, has_continuum, teacher_power
-from shallows.symmetry import Canonical, canonical, distance_up_to_relabelling, flipped_neurons
+from shallows.symmetry import (
+    Canonical,
+    canonical,
+    distance_up_to_relabelling,
+    flipped_neurons,
+    matched_distance,
+)
 
 # Frobenius distance, relative to the norm of the weights, below which two end points are one
 # critical point. Safran, Yehudai & Shamir (2020) used 1e-6, too.
@@ -36,7 +43,7 @@ class Pile:
     start: int
     steps: int
     is_global: bool
-    count: int = 1
+    count: int = 0
     gradient_norm: float = 0.0
     spread: float = 0.0
 
@@ -71,6 +78,7 @@ class Sorter:
             and loss.activation == relu
             and loss.dropout is None
         )
+        self.has_continuum = functools.cache(functools.partial(has_continuum, loss))
         self.size = teacher_power(loss)
         self.piles: list[Pile] = []
         self.unsettled: Counter[str] = Counter()
@@ -100,39 +108,42 @@ class Sorter:
         rows, outer_up_to_sign = self._rows(inner, outer)
         has_heads = self.teacher_heads is not None or not np.all(outer_up_to_sign == 1)
         heads = outer_up_to_sign if has_heads else None
-        theirs = None if heads is None else np.asarray(self.loss.teacher.outer)
-        point = canonical(rows, self.basis, heads, theirs)
         # Zero loss with neurons or heads to spare is a continuum, and one family.
-        has_valley = has_continuum(self.loss, inner.shape[0])
+        has_valley = self.has_continuum(inner.shape[0])
         is_global = loss <= (ZERO if has_valley else ZERO_LOSS) * self.size
-        is_continuum = is_global and has_valley
-        scale = float(np.linalg.norm(inner))
-        for pile in self.piles:
-            if is_continuum and pile.is_global:
-                distance = pile.spread
-            elif abs(pile.loss - loss) > 1e-8 * self.size:
-                continue
-            else:
-                distance = self._distance(pile, point, rows, heads, theirs)
-                if distance > SAME * scale:
-                    continue
-            pile.count += 1
-            pile.gradient_norm = max(pile.gradient_norm, size)
-            pile.spread = max(pile.spread, distance)
-            return pile
-        made = Pile(point, inner, outer, loss, start, steps, is_global, gradient_norm=size)
-        self.piles.append(made)
-        return made
+        pile: Pile | None = None
+        distance = 0.0
+        if has_valley and is_global:
+            pile = next((pile for pile in self.piles if pile.is_global), None)
+        if pile is None:
+            pile, distance = self._known(rows, heads, loss, SAME * float(np.linalg.norm(inner)))
+        if pile is None:
+            theirs = None if heads is None else np.asarray(self.loss.teacher.outer)
+            point = canonical(rows, self.basis, heads, theirs)
+            pile = Pile(point, inner, outer, loss, start, steps, is_global)
+            self.piles.append(pile)
+        pile.count += 1
+        pile.gradient_norm = max(pile.gradient_norm, size)
+        pile.spread = max(pile.spread, distance)
+        return pile
 
-    def _distance(self, pile, point, rows, heads, theirs) -> float:
+    def _known(self, rows, heads, loss, limit) -> tuple[Pile | None, float]:
+        """The family that an end point belongs to, and its distance from what represents it."""
+        near = [pile for pile in self.piles if abs(pile.loss - loss) <= 1e-8 * self.size]
         if self.is_standard and heads is None:
-            quick = float(np.linalg.norm(pile.point.inner - point.inner))
-            if quick <= SAME:
-                return quick
-        known, outer = self._rows(pile.inner, pile.outer)
-        return distance_up_to_relabelling(
-            known, rows, self.basis, None if heads is None else outer, heads, theirs
-        )
+            # Nearly all are told by one relabelling; canonical forms take as long as training.
+            for pile in near:
+                distance = matched_distance(pile.point.inner, rows)
+                if distance <= limit:
+                    return pile, distance
+        theirs = None if heads is None else np.asarray(self.loss.teacher.outer)
+        for pile in near:
+            known, outer = self._rows(pile.inner, pile.outer)
+            mine = None if heads is None else outer
+            distance = distance_up_to_relabelling(known, rows, self.basis, mine, heads, theirs)
+            if distance <= limit:
+                return pile, distance
+        return None, 0.0
 
     def _rows(self, inner, outer) -> tuple[np.ndarray, np.ndarray]:
         """Neurons in the law's geometry, and heads, without the signs that cannot matter.
@@ -171,7 +182,9 @@ class Sorter:
         point, loss = pile.point, self.loss
         flipped = flipped_neurons(self._rows(pile.inner, pile.outer)[0], self.basis)
         spectrum, kind = spectrum_of(loss, pile.inner, pile.outer)
-        if pile.is_global and (len(pile.outer) > loss.teacher.neurons or kind is Kind.saddle):
+        has_spare = not loss.trained.is_everything and has_continuum(loss, len(pile.outer))
+        has_spare |= len(pile.outer) > loss.teacher.neurons
+        if pile.is_global and (has_spare or kind is Kind.saddle):
             kind = Kind.degenerate  # whatever the sign of an eigenvalue near zero
         inner = pile.inner[point.neurons]
         if self.is_standard:

@@ -19,7 +19,8 @@ from shallows.certify.infinity import InfinityCertificate, certify_infinity
 from shallows.certify.interval import IntervalCertificate, certify_interval
 from shallows.certify.splitting import SplittingCertificate, certify_splitting
 from shallows.certify.threshold import ThresholdEnclosure, certify_threshold
-from shallows.lab import Case, Here, Processes, Result, Store, Study, sweep
+from shallows.certify.verdict import AbstractStated
+from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, sweep
 
 # Changes whenever what is proved, or how, may change.
 _VERSION = 2
@@ -83,8 +84,8 @@ def _candidate(name: str, neurons: int, bits: int | None) -> tuple[Member, int]:
     return point, precision
 
 
-@dataclasses.dataclass(frozen=True)
-class Theorem:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Theorem(AbstractStated):
     """For every whole number in a range, a spurious strict minimum of one symmetry."""
 
     first: int
@@ -164,7 +165,7 @@ def spurious(
     first: int,
     last: int,
     folder: Path,
-    workers: int = 1,
+    on: AbstractPlace = Here(),  # noqa: B008 # immutable
     step: Callable[[], None] = lambda: None,
 ) -> Theorem:
     """Prove for each size in the range that type II is a spurious strict minimum.
@@ -174,9 +175,8 @@ def spurious(
     """
     study = Study("theorem-spurious", _VERSION, _measure)
     cases = [Case({"neurons": k}) for k in range(first, last + 1)]
-    place = Here() if workers == 1 else Processes(workers)
     found = []
-    for record in sweep(study, cases, Store(folder), on=place):
+    for record in sweep(study, cases, Store(folder), on=on):
         text = record.values["certificate"]
         if text:
             found.append(Certificate.from_json(json.loads(text)))

@@ -194,6 +194,11 @@ def certify_point(
 
 def _check_question(student: Network, teacher: Network, bits: int) -> None:
     for role, network in (("student", student), ("teacher", teacher)):
+        if not isinstance(network, Network):
+            raise TypeError(
+                f"The {role} is a {type(network).__name__}, but must be a `Network`. Use "
+                f"`Network(inner, outer)`."
+            )
         if network.inner.ndim != 2 or network.bias is not None:
             raise ValueError(
                 f"A certificate is about one network without biases, but the {role} has "

@@ -321,6 +321,11 @@ class SquaredLoss(eqx.Module):
         return share * stretch**3 * (_PURE * own + _SHARED * shared)
 
     def _check(self, student: Network) -> None:
+        if not isinstance(student, Network):
+            raise TypeError(
+                f"The student is a {type(student).__name__}, but must be a `Network`. Use "
+                f"`Network(inner)`, or `Network(inner, outer)` with its heads."
+            )
         if student.inputs != self.law.inputs:
             raise ValueError(
                 f"Student and teacher live in different spaces: the student has {student.inputs} "

@@ -18,11 +18,12 @@ computed is ours.
 import dataclasses
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.optimize
 
+from shallows import notebook
 from shallows.solve.branch import keeps_neurons
 from shallows.solve.critical import NewtonOutcome
 from shallows.solve.departures import Departure
@@ -99,8 +100,8 @@ class ArcPoint:
     """One number for each orbit of entries of the arc's blocks."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Arc:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Arc(notebook.AbstractTable):
     """Half an arc, from its point to where it ends."""
 
     departure: Departure
@@ -138,6 +139,23 @@ class Arc:
         """The Frobenius norm of the matrix with these values on the arc's orbits."""
         counts = [float(n) for n in self.loss.blocks.counts]
         return math.sqrt(sum(n * float(v) ** 2 for n, v in zip(counts, x, strict=True)))
+
+    def __repr__(self) -> str:
+        end = "" if self.last is None else f" to radius {self.last.radius:.6g}"
+        return f"Arc({len(self.points)} points{end}, {self.outcome.name})"
+
+    def _columns(self) -> notebook.Columns:
+        way = [*self.points, *([] if self.last is None else [self.last])]
+        weights = np.array([[float(x) for x in one.point] for one in way])
+        return {
+            "radius": [one.radius for one in way],
+            "multiplier": [one.multiplier for one in way],
+            "rise": [one.rise for one in way],
+            **{f"weight{i}": column for i, column in enumerate(weights.T)},
+        }
+
+    def _notes(self) -> Sequence[str]:
+        return [self.outcome.value]
 
 
 def arc(

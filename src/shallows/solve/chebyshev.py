@@ -10,10 +10,12 @@ jumps, which leave nothing of a higher order, and NumPy's sums over knots, nothi
 
 import dataclasses
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
+
+from shallows import notebook
 
 _DAMPING = 2 / 13
 
@@ -43,8 +45,8 @@ class Chebyshev:
     max_stages: int = 60
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Relaxation:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Relaxation(notebook.AbstractTable):
     """A run downhill, at its steps."""
 
     times: Float[np.ndarray, " s"]
@@ -60,6 +62,18 @@ class Relaxation:
     def end(self) -> np.ndarray:
         """The last state."""
         return self.kept[-1]
+
+    def __repr__(self) -> str:
+        return (
+            f"Relaxation({len(self.times)} times to {self.times[-1]:.6g}, value "
+            f"{self.values[-1]:.6g}, {self.stop.name})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        return {"time": self.times, "value": self.values}
+
+    def _notes(self) -> Sequence[str]:
+        return [self.stop.value]
 
 
 def relaxation(

@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import functools
 import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -12,10 +13,12 @@ import numpy as np
 import threadpoolctl
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape import SquaredLoss
 from shallows.model import Network
+from shallows.model.network import positive_integer
 from shallows.solve.curvature import curvature_at
-from shallows.solve.methods import AbstractMethod, GradientFlow, positive
+from shallows.solve.methods import AbstractMethod, GradientFlow, positive, refuse_others
 
 # Steps with an old factorisation that cost as much as a new one: it is renewed if more are needed.
 _WORTH = 6
@@ -67,11 +70,11 @@ class Newton(eqx.Module):
 
     def __init__(self, tolerance: float = 1e-13, *, basin: bool = True, max_steps: int = 30):
         self.tolerance = positive("tolerance", tolerance)
-        self.basin, self.max_steps = basin, max_steps
+        self.basin, self.max_steps = bool(basin), positive_integer("max_steps", max_steps)
 
 
-@dataclasses.dataclass(frozen=True)
-class CriticalPoint:
+@dataclasses.dataclass(frozen=True, repr=False)
+class CriticalPoint(notebook.AbstractShown):
     """Where Newton's method ended."""
 
     student: Network
@@ -80,6 +83,18 @@ class CriticalPoint:
     steps: int
     distance: float
     """From the start, in the Frobenius norm of the trained parameters."""
+
+    def __repr__(self) -> str:
+        return (
+            f"CriticalPoint({self.outcome.name}: gradient norm {self.gradient_norm:.3g} after "
+            f"{self.steps} steps, {self.distance:.6g} from the start)"
+        )
+
+    def _notes(self) -> Sequence[str]:
+        return [self.outcome.value]
+
+    def _picture(self) -> str:
+        return notebook.picture_of(np.asarray(self.student.inner))
 
 
 def critical_point(
@@ -101,6 +116,12 @@ def critical_point(
     **Raises.** `ValueError`, with the outcome's advice, if it did not converge and `throw`.
     **Cost.** A Hessian and a Cholesky factorisation, (k p)³/3 operations, and back-substitutions.
     """
+    refuse_others(loss, along)
+    if not isinstance(method, Newton | None):
+        raise TypeError(
+            f"`method` is a {type(method).__name__}, but critical points are found by Newton's "
+            f"method. Use `Newton()`, or `trajectory` with your method."
+        )
     how = Newton() if method is None else method
     flow = GradientFlow() if along is None else along
     loss._check_single(start)

@@ -87,8 +87,8 @@ class Occurrence:
     state: Float[np.ndarray, " n"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Evolution:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Evolution(notebook.AbstractTable):
     """One run: the times and states of its steps, and what happened."""
 
     times: Float[np.ndarray, " s"]
@@ -144,6 +144,23 @@ class Evolution:
         """
         values = self.monitored[monitor]
         return float(np.max(np.abs(values - values[0])))
+
+    def __repr__(self) -> str:
+        return (
+            f"Evolution({len(self.times)} times to {self.times[-1]:.6g}, {self.states.shape[1]} "
+            f"numbers, {len(self.occurrences)} events, {self.ending.name})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        watched = {name: np.asarray(values) for name, values in self.monitored.items()}
+        return {
+            "time": self.times,
+            **{name: values for name, values in watched.items() if values.ndim == 1},
+            **{f"state{i}": column for i, column in enumerate(self.states.T)},
+        }
+
+    def _notes(self) -> Sequence[str]:
+        return [self.ending.value]
 
 
 def evolution(

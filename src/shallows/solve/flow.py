@@ -15,7 +15,7 @@ from shallows.landscape import SquaredLoss
 from shallows.model import Network
 from shallows.model.network import positive_integer
 from shallows.solve.critical import Newton, NewtonOutcome, polish
-from shallows.solve.methods import AbstractMethod, GradientFlow, State, positive
+from shallows.solve.methods import AbstractMethod, GradientFlow, State, positive, refuse_others
 
 
 class Outcome(enum.Enum):
@@ -147,9 +147,11 @@ def trajectory(
     **Determinism.** A start's result depends on the start, the method and its key alone, not on
     the batch: lanes never mix, and every lane is looked at after the same steps.
 
-    **Raises.** `ValueError` for a student that does not fit the loss. How runs ended is in
+    **Raises.** `ValueError` for a student that does not fit the loss, `TypeError` for what is no
+    loss, student or method. How runs ended is in
     `outcome`. **Cost.** About k²d operations a step and start.
     """
+    refuse_others(loss, method)
     loss._check(start)
     single = start.inner.ndim == 2
     inner = np.asarray(start.inner)[None] if single else np.asarray(start.inner)
@@ -191,6 +193,7 @@ def endpoints(
     A fixed number of lanes takes turns; when a start settles, the next one takes its lane, and
     lanes without a start cost nothing, so that slow starts hold nobody up.
     """
+    refuse_others(loss, method)
     how = GradientFlow() if method is None else method
     positive("tolerance", tolerance)
     theta = np.asarray(loss.trained.join(jnp.asarray(inner), jnp.asarray(outer)))
@@ -290,6 +293,7 @@ def recorded(
 
     Sampled after 1, 2, 3, 4, 6, 8, 12, 16, … steps, so that a logarithmic axis is evenly filled.
     """
+    refuse_others(loss, method)
     how = GradientFlow() if method is None else method
     loss._check_single(start)
     theta = loss.trained.join(start.inner, start.outer)[None]
@@ -378,9 +382,23 @@ def _has_vanished(loss, theta):
 
 
 def has_continuum(loss: SquaredLoss, neurons: int) -> bool:
-    """Whether zeros of the loss come in continua: with neurons or scales to spare."""
+    """Whether zeros of the loss come in continua: with neurons or scales to spare.
+
+    Neurons of the teacher that vanish, or are parallel where σ is homogeneous, do not count.
+    """
     scales = loss.trained.is_everything and loss.activation.is_homogeneous
-    return scales or neurons > loss.teacher.neurons
+    return scales or neurons > _neurons_needed(loss)
+
+
+def _neurons_needed(loss: SquaredLoss) -> int:
+    v, teacher = np.asarray(loss.teacher.inner), loss.teacher
+    length = np.linalg.norm(v, axis=1, keepdims=True)
+    if not teacher.activation.is_homogeneous or not np.any(length):
+        return teacher.neurons
+    # 1e-12: what rounding leaves of parallel ones.
+    units = (v / np.where(length > 0, length, 1))[length[:, 0] > 0]
+    near = np.linalg.norm(units[:, None] - units, axis=-1) < 1e-12
+    return len(units) - int(np.sum(np.any(np.tril(near, -1), axis=1)))
 
 
 def teacher_power(loss: SquaredLoss) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
+from shallows import notebook
 from shallows.landscape.line import LineLoss, Parameters, inner_square, invariants, polar
 from shallows.solve.evolution import Ending, Event, Evolution, Explicit, evolution
 
@@ -38,8 +39,8 @@ class Encounter:
     passage: Passage
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class KnotFlow:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class KnotFlow(notebook.AbstractTable):
     """A flow, with its encounters of knots and samples."""
 
     path: Evolution
@@ -54,9 +55,23 @@ class KnotFlow:
         is_end = self.path.ending is Ending.event and bool(last)
         return last[0].which if is_end else None
 
+    def __repr__(self) -> str:
+        return (
+            f"KnotFlow({len(self.path.times)} times to {self.path.times[-1]:.6g}, "
+            f"{len(self.encounters)} encounters, {self.path.ending.name})"
+        )
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class TwinFlow:
+    def _columns(self) -> notebook.Columns:
+        return {
+            "time": [one.time for one in self.encounters],
+            "neuron": [one.neuron for one in self.encounters],
+            "sample": [one.sample for one in self.encounters],
+            "passage": [one.passage for one in self.encounters],
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class TwinFlow(notebook.AbstractTable):
     """Gradient flow in (a, b, c) and in (r, θ), side by side."""
 
     full: KnotFlow
@@ -67,6 +82,12 @@ class TwinFlow:
     """The largest difference in an r or a θ."""
     drift: float
     """The largest |δᵢ(t) − δᵢ(0)| of the flow in (a, b, c)."""
+
+    def __repr__(self) -> str:
+        return f"TwinFlow({len(self.times)} times, at most {np.max(self.distance):.3g} apart)"
+
+    def _columns(self) -> notebook.Columns:
+        return {"time": self.times, "distance": self.distance}
 
 
 @dataclasses.dataclass

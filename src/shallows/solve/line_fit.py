@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape.line import LineLoss, Parameters, invariants
 from shallows.model import Network, PiecewiseLinear
 from shallows.model.network import positive_integer
@@ -70,8 +71,8 @@ class LineStart:
         return z[:, np.argsort(z[1] / z[0], kind="stable")]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class LineFit:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class LineFit(notebook.AbstractTable):
     """A trained network, and how it got there."""
 
     loss: LineLoss
@@ -117,6 +118,18 @@ class LineFit:
             f"the loss is in a direction of the tangent kernel with time constant {wait}, after a "
             f"run of time {self.run.times[-1]:.3g}."
         )
+
+    def __repr__(self) -> str:
+        return (
+            f"LineFit({self.end.shape[1]} neurons, {len(self.loss.x)} points: loss "
+            f"{self.run.values[-1]:.6g}, {self.run.stop.name})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        return {"time": self.run.times, "loss": self.run.values}
+
+    def _notes(self) -> Sequence[str]:
+        return [self.advice]
 
 
 def line_fit(

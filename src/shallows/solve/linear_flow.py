@@ -14,6 +14,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape.equalised import Minimisers, NormalSpectrum, minimisers
 from shallows.landscape.linear import LinearLoss
 from shallows.solve.evolution import (
@@ -56,8 +57,8 @@ class Rate:
     """Of the fit alone: how straight the logarithm is."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class LinearRun:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class LinearRun(notebook.AbstractShown):
     """A gradient flow from a start to a minimiser."""
 
     loss: LinearLoss
@@ -126,6 +127,13 @@ class LinearRun:
             for size in _TAIL
         )
         return np.linspace(first, last, number)
+
+    def __repr__(self) -> str:
+        times = self.evolution.times
+        return f"LinearRun({len(times)} times to {times[-1]:.6g}, {self.arrival.name})"
+
+    def _notes(self) -> list[str]:
+        return [self.arrival.value, f"Least loss {self.minimisers.value:.6g}."]
 
 
 def linear_flow(

@@ -12,6 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.model.network import Network, positive_integer
 from shallows.model.subspace import SubspaceData
 
@@ -131,8 +132,8 @@ class MarginEnding(enum.Enum):
     diverged = "Weights are no longer finite. Use a shorter step."
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class MarginRun:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class MarginRun(notebook.AbstractShown):
     """From a start until the margin is reached."""
 
     start: Weights
@@ -142,6 +143,12 @@ class MarginRun:
     """Taken before the margin was seen."""
     margins: Float[np.ndarray, " t"]
     """The least y f(x) whenever it was looked at: each step, or with batches each epoch."""
+
+    def __repr__(self) -> str:
+        return f"MarginRun({self.steps} steps, margin {self.margins[-1]:.6g}, {self.ending.name})"
+
+    def _columns(self) -> notebook.Columns:
+        return {"look": range(len(self.margins)), "margin": self.margins}
 
 
 @dataclasses.dataclass(frozen=True)

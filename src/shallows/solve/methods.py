@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from shallows.landscape import SquaredLoss
 from shallows.model import Sample
+from shallows.model.network import positive_integer
 from shallows.solve.curvature import generic
 from shallows.solve.integrators import Place, step, stiffness
 
@@ -98,7 +99,7 @@ class GradientDescent(AbstractMethod):
 
     def __init__(self, step: float | None = None, max_steps: int = 200_000):
         self.step = None if step is None else positive("step", step)
-        self.max_steps = max_steps
+        self.max_steps = positive_integer("max_steps", max_steps)
 
     def first_step(self, neurons):
         """See `AbstractMethod`."""
@@ -166,7 +167,9 @@ class StochasticDescent(AbstractMethod):
         max_steps: int = 200_000,
     ):
         self.step = None if step is None else positive("step", step)
-        self.batch, self.opening, self.max_steps = batch, opening, max_steps
+        self.batch = positive_integer("batch", batch)
+        self.opening = positive_integer("opening", opening)
+        self.max_steps = positive_integer("max_steps", max_steps)
 
     def first_step(self, neurons):
         """See `AbstractMethod`."""
@@ -233,7 +236,7 @@ class GradientFlow(AbstractMethod):
 
     def __init__(self, tolerance: float = 1e-8, max_steps: int = 100_000):
         self.tolerance = positive("tolerance", tolerance)
-        self.max_steps = max_steps
+        self.max_steps = positive_integer("max_steps", max_steps)
 
     def begin(self, loss, theta, heads, keys):
         """See `AbstractMethod`."""
@@ -265,7 +268,7 @@ def _flow(loss, state, steps, tolerance):
         at = Place(state.theta, state.slope, state.time, state.pace, stiffest)
 
         def move(_, at):
-            return step(slope, at, tolerance)
+            return _not_beyond_zero(loss, at, step(slope, at, tolerance))
 
         at = jax.lax.fori_loop(0, steps, move, at)
         return State(
@@ -279,6 +282,52 @@ def _flow(loss, state, steps, tolerance):
         )
 
     return jax.lax.map(lane, (state, jnp.broadcast_to(steps, state.steps.shape)))
+
+
+# How near to zero a neuron may pass in a step: what is still large against its error.
+_NEAR = 1e-3
+
+
+def _not_beyond_zero(loss, at: Place, there: Place) -> Place:
+    """A step; or half its size and none, if it leads a neuron, by half its length or more, to zero.
+
+    The flow ends where a neuron vanishes, and the nearer one is the faster it turns. The error
+    control, which is absolute there and forgets what is stiff, sees neither: steps would go past
+    zero and on into another landscape.
+    """
+    if loss.activation.is_smooth:
+        return there
+    d = loss.law.inputs
+    before, after = at.theta[:, :d], there.theta[:, :d]
+    move = after - before
+    square, along = jnp.sum(move**2, axis=1), -jnp.sum(before * move, axis=1)
+    nearest = before + jnp.clip(along / jnp.maximum(square, 1e-300), 0, 1)[:, None] * move
+    leaps = (square > jnp.sum(before**2, axis=1) / 4) & (jnp.sum(nearest**2, axis=1) < _NEAR**2)
+    taken = there.time - at.time
+    stay = at._replace(pace=jnp.where(taken > 0, taken, there.pace) / 2)
+    return jax.tree.map(lambda new, old: jnp.where(jnp.any(leaps), old, new), there, stay)
+
+
+def refuse_others(loss: object, method: object) -> None:
+    """Refuse what is no loss, or no way to move: arguments in another order, a class, a word.
+
+    **Raises.** `TypeError`.
+    """
+    if not isinstance(loss, SquaredLoss):
+        raise TypeError(
+            f"The first argument is a {type(loss).__name__}, but must be the loss, e.g. "
+            f"`SquaredLoss(orthonormal(10), Gaussian(10))`."
+        )
+    if method is not None and not isinstance(method, AbstractMethod):
+        what = (
+            f"the class {method.__name__}"
+            if isinstance(method, type)
+            else f"a {type(method).__name__}"
+        )
+        raise TypeError(
+            f"`method` is {what}, but must be a method, such as `GradientFlow()` or "
+            f"`GradientDescent(0.1)`: with its parentheses."
+        )
 
 
 def positive(name: str, value: float) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from shallows import notebook
 from shallows.landscape.convex import (
     Hinge,
     Logistic,
@@ -67,8 +68,8 @@ def normalised_starts(
     )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class NormalisedRuns:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class NormalisedRuns(notebook.AbstractShown):
     """Networks at some times of several runs."""
 
     program: Program
@@ -110,6 +111,17 @@ class NormalisedRuns:
             [np.mean(self.network(t, r).spread == 0) for r in range(runs)] for t in range(times)
         ]
         return np.array(found)
+
+    def __repr__(self) -> str:
+        return f"NormalisedRuns({self.costs.shape[1]} runs, {self.steps[-1]} steps)"
+
+    def _columns(self) -> notebook.Columns:
+        return {
+            "step": self.steps,
+            "least cost": self.costs.min(axis=1),
+            "mean": self.costs.mean(axis=1),
+            "largest": self.costs.max(axis=1),
+        }
 
 
 def normalised_training(

@@ -20,7 +20,7 @@ of the population loss, for any number of inputs.
 
 import dataclasses
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +28,7 @@ import scipy.optimize
 import scipy.special
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape import AllWeights, InnerWeights
 from shallows.model import AbstractActivation, Erf, Network, PiecewiseLinear
 from shallows.model.activations import finite_number, relu
@@ -244,8 +245,8 @@ def _velocity(problem, q, r, v):
     return on_q, pull[:, k:], on_v
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class OnlineLearning:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class OnlineLearning(notebook.AbstractTable):
     """A run of the equations: order parameters as functions of time."""
 
     start: OrderParameters
@@ -270,6 +271,30 @@ class OnlineLearning:
         """½ E (f − f*)² at times of the run."""
         parts = zip(*self.overlaps(times), strict=True)
         return np.array([_loss(self.start, *part) for part in parts])
+
+    def __repr__(self) -> str:
+        return f"OnlineLearning({len(self.start.heads)} neurons, {self.path!r})"
+
+    def _columns(self) -> notebook.Columns:
+        return {"time": self.path.times, "loss": self.losses(self.path.times)}
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` over the times of its steps: loss, Q, R and the student's heads.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        times = self.path.times
+        made = _arrays(("time",), self.losses(times), *self.overlaps(times))
+        return notebook.dataset(made, {"time": times})
+
+
+def _arrays(axes, losses, student, cross, heads):
+    return {
+        "loss": (axes, losses),
+        "student": ((*axes, "neuron", "other"), student),
+        "cross": ((*axes, "neuron", "teacher"), cross),
+        "heads": ((*axes, "neuron"), heads),
+    }
 
 
 def online(
@@ -371,8 +396,8 @@ def unspecialised(
     )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Simulation:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Simulation(notebook.AbstractShown):
     """Runs of online learning at a finite number of inputs."""
 
     inputs: int
@@ -383,6 +408,21 @@ class Simulation:
     student: Float[np.ndarray, "s t k k"]
     cross: Float[np.ndarray, "s t k m"]
     heads: Float[np.ndarray, "s t k"]
+
+    def __repr__(self) -> str:
+        return f"Simulation({len(self.losses)} runs, d = {self.inputs}, {len(self.times)} times)"
+
+    def _columns(self) -> notebook.Columns:
+        mean, deviation = self.losses.mean(axis=0), self.losses.std(axis=0)
+        return {"time": self.times, "mean loss": mean, "deviation": deviation}
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` as that of `OnlineLearning`, over runs as well.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        made = _arrays(("run", "time"), self.losses, self.student, self.cross, self.heads)
+        return notebook.dataset(made, {"time": self.times})
 
 
 def simulate(

@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from shallows import notebook
 from shallows.model import Deep, WideLimit
 from shallows.model.network import positive_integer
 from shallows.model.unit_data import UnitData
@@ -130,8 +131,8 @@ class HeNetwork:
         return math.ceil(math.log(until) / math.log1p(-self.rate(data, scale) / 2))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class WideRun:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class WideRun(notebook.AbstractTable):
     """A run of descent, and what moved."""
 
     data: UnitData
@@ -180,6 +181,18 @@ class WideRun:
         gram = output_kernel(self.start, self.data.points) / n
         linear = LinearisedDescent(gram, residual.T.ravel(), self.step)
         return linear.distances(self.records) ** 2 / (2 * n)
+
+    def __repr__(self) -> str:
+        return (
+            f"WideRun({self.iterations} steps, loss {self.losses[0]:.6g} to {self.losses[-1]:.6g}, "
+            f"{self.ending.name})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        return {"step": range(len(self.losses)), "loss": self.losses, "gradient²": self.squares}
+
+    def _notes(self) -> Sequence[str]:
+        return [self.ending.value]
 
 
 def wide_descent(

@@ -13,6 +13,7 @@ from fractions import Fraction
 import flint
 import numpy as np
 
+from shallows import notebook
 from shallows.solve.relations import closed_form
 from shallows.symmetry import Blocks, ReducedLoss, Representation, components
 from shallows.symmetry.arithmetic import AbstractArithmetic, Number
@@ -49,8 +50,8 @@ class EigenvalueSeries:
     terms: tuple[Term, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Series:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Series(notebook.AbstractTable):
     """A branch of critical points for large k.
 
     Terms are those that do not vanish, by falling powers of k; fewer than asked for where there
@@ -69,6 +70,24 @@ class Series:
     def block(self, factors: Sequence[int]) -> str | None:
         """What these factors move, by its name; None for the trivial component."""
         return "×".join(self.roles[f] for f in factors) or None
+
+    def __repr__(self) -> str:
+        lead = self.loss[0] if self.loss else None
+        begins = "0" if lead is None else f"{float(lead.coefficient):.6g} k^({lead.power}) + …"
+        return f"Series({self.name!r}, loss {begins})"
+
+    def _columns(self) -> notebook.Columns:
+        named = [("loss", self.loss), *((f"weight{i}", w) for i, w in enumerate(self.weights))]
+        for one in self.eigenvalues:
+            block = self.block(one.factors)
+            named.append((" ".join(filter(None, (one.representation.value, block))), one.terms))
+        rows = [(name, term) for name, terms in named for term in terms]
+        return {
+            "of": [name for name, _ in rows],
+            "power of k": [str(term.power) for _, term in rows],
+            "coefficient": [float(term.coefficient) for _, term in rows],
+            "closed form": [term.closed_form for _, term in rows],
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +129,10 @@ def branch_series(
     **Raises.** `ValueError` for fewer terms than 1, and where there is no such branch near
     the start. **Cost.** Seconds; grows like the square of `terms`.
     """
-    if terms < 1:
-        raise ValueError(f"A series has at least one term, but {terms=}. Ask for 1 or more.")
+    if not isinstance(terms, int | np.integer) or terms < 1:
+        raise ValueError(
+            f"A series has at least one term, but {terms=}. Ask for 1 or more, a whole number."
+        )
     # Sums of k² pairs cancel down to 1/k, and splitting close eigenvalues takes as much again.
     order = terms + 15
     while True:

@@ -1,15 +1,17 @@
 """Critical points among block-symmetric students: Newton's method on a handful of numbers."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from shallows import notebook
 from shallows.solve.critical import NewtonOutcome
 from shallows.symmetry import AbstractArithmetic, Balls, Floats, ReducedLoss
 
 
-@dataclasses.dataclass(frozen=True)
-class SymmetricPoint:
+@dataclasses.dataclass(frozen=True, repr=False)
+class SymmetricPoint(notebook.AbstractShown):
     """Where Newton's method ended in a fixed-point space."""
 
     loss: ReducedLoss
@@ -22,6 +24,24 @@ class SymmetricPoint:
     change: float
     """The last step, relative to each weight, at its largest."""
     steps: int
+
+    def __repr__(self) -> str:
+        return (
+            f"SymmetricPoint({len(self.point)} orbits, {self.outcome.name}: gradient norm "
+            f"{self.gradient_norm:.3g} after {self.steps} steps)"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        orbits = self.loss.blocks.orbits
+        return {
+            "block of neurons": [orbit.row for orbit in orbits],
+            "block of inputs": [orbit.column for orbit in orbits],
+            "diagonal": [orbit.is_diagonal for orbit in orbits],
+            "weight": [float(x) for x in self.point],
+        }
+
+    def _notes(self) -> Sequence[str]:
+        return [self.outcome.value]
 
 
 def symmetric_point(

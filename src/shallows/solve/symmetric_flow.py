@@ -11,11 +11,13 @@ Where two numbers are left the whole flow is a picture, and `portrait` has what 
 import dataclasses
 import enum
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import scipy.optimize
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.solve.critical import NewtonOutcome
 from shallows.solve.evolution import Ending as RunEnding
 from shallows.solve.evolution import Event, Explicit, evolution
@@ -44,8 +46,8 @@ class Ending(enum.Enum):
     left = "The run left the window that was asked for."
 
 
-@dataclasses.dataclass(frozen=True)
-class SymmetricTrajectory:
+@dataclasses.dataclass(frozen=True, repr=False)
+class SymmetricTrajectory(notebook.AbstractTable):
     """One run of the flow, with the times and points of its steps."""
 
     times: Float[np.ndarray, " n"]
@@ -65,6 +67,19 @@ class SymmetricTrajectory:
             options={"xatol": 1e-10 * max(high - low, 1e-300)},
         )
         return float(max(-found.fun, self.points[top, orbit]))
+
+    def __repr__(self) -> str:
+        return (
+            f"SymmetricTrajectory({len(self.times)} times to {self.times[-1]:.6g}, "
+            f"{self.ending.name})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        weights = {f"weight{i}": column for i, column in enumerate(self.points.T)}
+        return {"time": self.times, **weights}
+
+    def _notes(self) -> Sequence[str]:
+        return [self.ending.value]
 
 
 def velocity(loss: ReducedLoss, point: Float[np.ndarray, "*b o"]) -> Float[np.ndarray, "*b o"]:
@@ -180,8 +195,8 @@ class FixedPoint:
         return Stability.saddle if self.rates[0] < 0 else Stability.source
 
 
-@dataclasses.dataclass(frozen=True)
-class Portrait:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Portrait(notebook.AbstractTable):
     """The flow of a two-number loss on a window: what a phase portrait shows."""
 
     loss: ReducedLoss
@@ -193,6 +208,31 @@ class Portrait:
     separatrices: tuple[SymmetricTrajectory, ...]
     """Stable curves of the saddles, traced backwards: what parts the basins."""
     runs: tuple[SymmetricTrajectory, ...]
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(one.kind.value for one in self.fixed)
+        return (
+            f"Portrait({len(self.x)} × {len(self.y)} points; runs: {len(self.runs)}; fixed points: "
+            f"{kinds or 'none'})"
+        )
+
+    def _columns(self) -> notebook.Columns:
+        return {
+            "x": [one.point[0] for one in self.fixed],
+            "y": [one.point[1] for one in self.fixed],
+            "loss": [one.loss for one in self.fixed],
+            "kind": [one.kind for one in self.fixed],
+            "slow_rate": [one.rates[1] for one in self.fixed],
+            "fast_rate": [one.rates[0] for one in self.fixed],
+        }
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset` of the velocity over y, x and component.
+
+        **Raises.** `ValueError` if xarray is not installed.
+        """
+        arrays = {"velocity": (("y", "x", "component"), self.velocity)}
+        return notebook.dataset(arrays, {"x": self.x, "y": self.y, "component": ["x", "y"]})
 
 
 def portrait(

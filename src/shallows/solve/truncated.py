@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape.norm_weighted import AbstractNormWeighted
 from shallows.solve.evolution import Ending, descent
 
@@ -36,8 +37,8 @@ class Stage:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class TruncatedRun:
+@dataclass(frozen=True, eq=False, repr=False)
+class TruncatedRun(notebook.AbstractTable):
     """The students at some times of a run."""
 
     times: Float[np.ndarray, " s"]
@@ -46,6 +47,12 @@ class TruncatedRun:
     frozen: Float[np.ndarray, " s"]
     """The share of neurons beyond the bound."""
     ending: Ending
+
+    def __repr__(self) -> str:
+        return f"TruncatedRun({len(self.times)} times to {self.times[-1]:.6g}, {self.ending.name})"
+
+    def _columns(self) -> notebook.Columns:
+        return {"time": self.times, "frozen": self.frozen}
 
 
 def truncated_descent(

@@ -20,6 +20,7 @@ from shallows.symmetry.canonical import (
     canonical,
     distance_up_to_relabelling,
     flipped_neurons,
+    matched_distance,
 )
 from shallows.symmetry.isotropy import Isotropy, isotropy
 from shallows.symmetry.laurent import Laurent, LostDigitsError, UnknownTermsError
@@ -69,6 +70,7 @@ __all__ = [
     "isotropy",
     "layered_isotropy",
     "layered_order",
+    "matched_distance",
     "orthonormal_teacher",
     "spectrum",
 ]

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from shallows import notebook
 from shallows.model import Network
 from shallows.symmetry.configuration import (
     ColouredGraph,
@@ -19,8 +20,8 @@ from shallows.symmetry.configuration import (
 from shallows.symmetry.isotropy import Isotropy, isotropy_of_graph
 
 
-@dataclass(frozen=True, eq=False)
-class Canonical:
+@dataclass(frozen=True, eq=False, repr=False)
+class Canonical(notebook.AbstractShown):
     """The representative of a student among all its relabellings, and how to get there.
 
     Two students that are relabellings of one another, up to noise well below the tolerance, have
@@ -48,6 +49,13 @@ class Canonical:
     gram: Float[np.ndarray, "k k"]
     """The relabelled W Wᵀ."""
     isotropy: Isotropy
+
+    def __repr__(self) -> str:
+        k, d = self.inner.shape
+        return f"Canonical({k} neurons, {d} inputs, {self.isotropy!r})"
+
+    def _picture(self) -> str:
+        return notebook.picture_of(self.inner)
 
 
 def canonical(
@@ -162,6 +170,22 @@ def distance_up_to_relabelling(
     if teacher_inner is None:
         return _distance_at_basis(one, two, tolerance)
     return _distance_at_teacher(one, two, tolerance)
+
+
+def matched_distance(first: Float[np.ndarray, "k d"], second: Float[np.ndarray, "k d"]) -> float:
+    """How far two students of the standard basis are apart after one good relabelling.
+
+    Neurons are matched by their sorted entries, then inputs by what the neurons have there; heads
+    are not looked at.
+
+    **Accuracy.** An upper bound on the minimum over all relabellings. Zero up to noise for
+    relabellings of one another if no two neurons have the same entries in another order, or all
+    that do can be exchanged at will, as where the isotropy is a product of symmetric groups.
+
+    **Cost.** At k = 6 a twentieth of `distance_up_to_relabelling`.
+    """
+    neurons = _assigned(cdist(np.sort(first, axis=1), np.sort(second, axis=1), "sqeuclidean"))[1]
+    return _assigned(cdist(first.T, second[neurons].T, "sqeuclidean"))[0]
 
 
 def _distance_at_basis(one: Canonical, two: Canonical, tolerance: float) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.model.oracle import Exhausted, Oracle
 from shallows.solve.extraction.comparison import checked, difference, near_points
 from shallows.solve.extraction.line_search import LineSearch, Neuron
@@ -45,8 +46,8 @@ class Lines:
             )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Extraction:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Extraction(notebook.AbstractShown):
     """What was recovered, and how well it was tested."""
 
     outcome: ExtractionOutcome
@@ -95,6 +96,14 @@ class Extraction:
             "has_orientation": self.has_orientation,
             "has_affine_part": f is not None and bool(np.any(f.slope)),
         }
+
+    def __repr__(self) -> str:
+        found = "" if self.function is None else f": {self.function.neurons} neurons"
+        return f"Extraction({self.outcome.name}{found}, {self.queries} queries)"
+
+    def _notes(self) -> list[str]:
+        tested = f"Tested at {self.points} points: at most {self.error:.3g} off."
+        return [self.outcome.value, self.evidence, tested if self.points else ""]
 
 
 def extract(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.model import Layers
 from shallows.model.oracle import Exhausted, Oracle
 from shallows.solve.extraction.boundaries import SLACK, Boundaries
@@ -93,8 +94,8 @@ class LayerFound:
     evidence: str
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class DeepExtraction:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class DeepExtraction(notebook.AbstractShown):
     """What was recovered, layer by layer, and how well it was tested."""
 
     outcome: ExtractionOutcome
@@ -150,6 +151,19 @@ class DeepExtraction:
             "points": self.points,
             "has_orientation": bool(self.layers) and all(one.has_sides for one in self.layers),
         }
+
+    def __repr__(self) -> str:
+        units = "-".join(str(one.units) for one in self.layers)
+        found = f"layers {units or 'none'}, {self.queries} queries"
+        return f"DeepExtraction({self.outcome.name}: {found})"
+
+    def _columns(self) -> notebook.Columns:
+        names = ("units", "stated", "complete", "has_sides", "evidence")
+        outcomes = [one.outcome.name for one in self.layers]
+        return {"outcome": outcomes, **{n: [getattr(l, n) for l in self.layers] for n in names}}
+
+    def _notes(self) -> list[str]:
+        return [self.outcome.value, self.evidence]
 
 
 def extract_deep(

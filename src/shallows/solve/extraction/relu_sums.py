@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from shallows.model import Network
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ReluSum:
     r"""$f(x) = \sum_i h_i\,\sigma(n_i\cdot x + \beta_i) + S x + c$ with unit rows $n_i$."""
 
@@ -87,3 +87,7 @@ class ReluSum:
             outer[:, 0] if outputs == 1 else outer,
             np.concatenate(bias),
         )
+
+    def __repr__(self) -> str:
+        h, d = self.normals.shape
+        return f"ReluSum({h} neurons, {d} inputs, {len(self.constant)} outputs)"

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
+from shallows import notebook
 from shallows.landscape.convex import AbstractConvexProgram
 from shallows.solve.convex import ConvexOutcome, ConvexSolution
 from shallows.solve.critical import one_blas_thread
@@ -26,8 +27,8 @@ Progress = Callable[[float, float], object]
 _COARSEST = 0.1
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class GroupSolution:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class GroupSolution(notebook.AbstractShown):
     """A point of a `GroupProblem`, by its groups that are not zero, with bounds on the optimum."""
 
     problem: GroupProblem
@@ -48,6 +49,15 @@ class GroupSolution:
     def gap(self) -> float:
         """The value less the lower bound."""
         return self.value - self.lower_bound
+
+    def __repr__(self) -> str:
+        return (
+            f"GroupSolution(value {self.value:.9g}, gap {self.gap:.3g}, {len(self.s)} groups, "
+            f"{self.outcome.name})"
+        )
+
+    def _notes(self) -> list[str]:
+        return [self.outcome.value]
 
 
 class WorkingSet:
