@@ -31,7 +31,7 @@ def test_misuse_is_one_message(monkeypatch, capfd, tmp_path):
             (["--out", tmp_path / "new", "--census", tmp_path / "none"], "none"),
             (["--out", tmp_path / "new", "--serve", "--port", port], f"Port {port} is in use"),
             (["--out", tmp_path / "new", "--serve", "--port", 99999], "from 0 to 65535"),
-            (["--out", tmp_path / "new", "--workers", 0], "at least one worker"),
+            (["--out", tmp_path / "new", "--workers", 0], "`workers` must be a positive integer"),
         ]:
             status, out, err = run(monkeypatch, capfd, *words)
             assert (status, out) == (2, ""), (words, err)

@@ -227,3 +227,49 @@ def test_the_shelf_leads_from_each_cell_to_its_claim(browser, tmp_path, size):
         expect(page.get_by_role("status")).to_have_text("Copied.")
         copied = page.evaluate("navigator.clipboard.readText()")
         assert copied == "shallows run luther-seung-2019 --scale smoke"
+
+
+CONTRAST = """() => {
+    const light = (text) => {
+        const parts = text.match(/[\\d.]+/g).slice(0, 3).map(Number).map(p => p / 255)
+            .map(p => p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+    };
+    const ground = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = getComputedStyle(at).backgroundColor;
+            if (colour !== "rgba(0, 0, 0, 0)") return colour;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    return [...document.querySelectorAll("main *")]
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
+        .map(e => {
+            const [a, b] = [light(getComputedStyle(e).color), light(ground(e))];
+            return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.outerHTML.slice(0, 90)];
+        }).sort((one, other) => one[0] - other[0])[0];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_of_the_shelf_can_be_read_by_day_and_by_night(browser, tmp_path, scheme):
+    path = write_shelf_report(two_exhibits(), tmp_path / "shelf.html", command="shallows report")
+    with opened(browser, path) as page:
+        page.emulate_media(color_scheme=scheme)
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+        least, where = page.evaluate(CONTRAST)
+        assert least >= 4.5, where
+
+
+def test_the_matrix_leads_to_the_first_claim_of_a_kind_and_back(browser, tmp_path):
+    path = write_shelf_report(two_exhibits(), tmp_path / "shelf.html", command="shallows report")
+    with opened(browser, path, PHONE) as page:
+        box = page.locator(".verdicts").bounding_box()
+        assert box
+        assert box["width"] <= PHONE[0]
+        page.get_by_role("link", name="1 CONTRADICTED: claim-contradicted").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#tian-2017--claim-contradicted")).to_be_in_viewport()
+        page.get_by_role("link", name="All papers").first.click()
+        expect(page.locator("#matrix")).to_be_in_viewport()

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from test_report_figures import visible_texts
 
 from shallows.report import Mark, Panel, Series, panel_figure
@@ -74,3 +75,18 @@ def test_what_cannot_be_drawn_is_left_out():
         panel_figure([])
     with pytest.raises(ValueError, match=r"The panels \['bare'\] have no series"):
         panel_figure([Panel("bare", "x", "y", ())])
+
+
+def test_dots_that_coincide_are_all_seen():
+    """Once the last of them hid the others, and the legend named what nobody could see."""
+    dots = [Series(name, [1, 2], [3, 4], Mark.dots) for name in ("first", "second", "third")]
+    figure = panel_figure([Panel("", "x", "y", tuple(dots))])
+    (axes,) = figure.axes
+    figure.set_dpi(200)
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[::-1, :, :3].astype(int)
+    column, row = axes.transData.transform((1, 3)).astype(int)
+    around = pixels[row - 15 : row + 16, column - 15 : column + 16].reshape(-1, 3)
+    for line in axes.lines:
+        colour = 255 * np.array(to_rgb(line.get_color()))
+        assert np.any(np.all(np.abs(around - colour) < 40, axis=1)), line.get_label()

@@ -8,6 +8,8 @@ from exhibits import two_exhibits
 
 from shallows.certify.verdict import Verdict
 from shallows.report import write_figures, write_shelf_report
+from shallows.report.page import _prose
+from shallows.report.words import cited
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,48 @@ def test_every_claim_is_in_the_matrix_and_leads_to_what_was_found(page):
     )
 
 
+def test_papers_and_verdicts_come_first_as_a_matrix_of_counts(page):
+    assert page.index('<table class="verdicts">') < page.index('<dl class="matrix">')
+    table = re.search(r'<table class="verdicts">(.*?)</table>', page, re.DOTALL)
+    assert table
+    head, *rows = re.findall(r"<tr>(.*?)</tr>", table[1], re.DOTALL)
+    columns = re.findall(r"([\w ]+)</span></th>", head)
+    assert columns == [*(verdict.value for verdict in Verdict), "not run"]
+    shown = [re.sub(r"<[^>]+>", " ", row.replace("<td", "| <td")).split("|") for row in rows]
+    cells = [[cell.strip() for cell in row] for row in shown]
+    assert cells == [
+        ["tian-2017", "1", "1", "1", "1", "1", "", "5"],
+        ["luther-seung-2019", "", "", "", "", "", "1", "1"],
+        ["all", "1", "1", "1", "1", "1", "1", "6"],
+    ]
+    assert 'href="#tian-2017--claim-refuted" title="claim-refuted"' in rows[0]
+    assert 'aria-label="1 REFUTED: claim-refuted"' in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("`max_steps` up to x_max", "<code>max_steps</code> up to x<sub>max</sub>"),
+        ("ΔS_{k−1} at k^(−1/2)", "ΔS<sub>k−1</sub> at k<sup>−1/2</sup>"),
+        ("w*_2, 2^19.2 of S_k", "w*<sub>2</sub>, 2<sup>19.2</sup> of S<sub>k</sub>"),
+        ("snake_case, a ` alone, 1 < 2", "snake_case, a ` alone, 1 &lt; 2"),
+        ("`a` and `<b>", "<code>a</code> and `&lt;b&gt;"),
+    ],
+)
+def test_formulas_are_printed_as_formulas(written, shown):
+    assert _prose(written) == shown
+
+
+def test_sources_are_named_and_told_apart():
+    assert cited("tian2017, Lemma 1; safranshamir2018") == (
+        "Tian (2017), Lemma 1; Safran & Shamir (2018)"
+    )
+    assert cited("ergen2021") == "Ergen et al. (2021)"
+    one, other = cited("arjevanifield2020"), cited("arjevanifield2020hessian")
+    assert one != other == "Arjevani & Field (2020, arXiv:2008.01805)"
+    assert cited("nobody1999, and page 2000") == "nobody1999, and page 2000"
+
+
 def test_every_link_within_the_page_has_a_target(page):
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -49,7 +93,7 @@ def test_claims_come_with_source_evidence_figure_and_command(page):
     first, second = two_exhibits()
     for claim in first.claims:
         assert f"Found &lt;{claim.verdict.value}&gt;." in page
-    assert "Source: tian2017, Lemma 1. The wording is ours." in page
+    assert "Source: Tian (2017), Lemma 1. The wording is ours." in page
     assert 'href="#tian-2017--figure-1">Figure 1</a> shows it.' in page
     assert page.count("shows it.") == 1
     assert "Dots lie on a line." in page

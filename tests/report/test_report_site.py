@@ -67,6 +67,10 @@ def test_a_server_answers_to_this_machine(data):
         assert "connect-src 'self'" in get("")
         shown = json.loads(get("point?name=global&k=123"))["smallest_eigenvalue"]
         assert shown == float(member("global", 123).spectrum()[0].eigenvalue)
+        # Whole numbers that a browser would round come as text, and none is lost.
+        large = json.loads(get("point?name=global&k=1000000000000"))
+        assert sum(int(level["multiplicity"]) for level in large["levels"]) == 10**24
+        assert {type(level["multiplicity"]) for level in large["levels"]} == {int, str}
         for query, words in [
             ("name=II", "A point has 'k'"),
             ("name=II&k=x", "whole number"),

@@ -23,6 +23,16 @@ OPEN = 3
 """Sections that are unfolded when the page opens."""
 _ENTRIES = 120_000
 """Weights on one page, about 2.5 MB of text; families beyond are left to the store."""
+# Indices belong to single letters, Greek ones and Δ before them included; x_max is no snake.
+_RAISED = (
+    (r"(?<=\w)_\{([^{}]+)\}", "sub"),
+    (r"(?<=(?<!\w)[^\W\d_])_([^\W_²]+)", "sub"),
+    (r"(?<=Δ[^\W\d_])_([^\W_²]+)", "sub"),
+    (r"(?<=\w\*)_([^\W_²]+)", "sub"),
+    (r"\^\(([^()]+)\)", "sup"),
+    (r"\^\{([^{}]+)\}", "sup"),
+    (r"\^([−-]?\w+(?:\.\d+)?)", "sup"),
+)
 _LEVELS = 30
 """Rows of the table of a spectrum; the picture has all levels."""
 
@@ -265,6 +275,8 @@ def _environment() -> jinja2.Environment:
         "plural": words.plural,
         "duration": words.duration,
         "group": _group,
+        "prose": _prose,
+        "cited": words.cited,
         "inline": _inline,
     }
     return environment
@@ -273,6 +285,22 @@ def _environment() -> jinja2.Environment:
 def _group(isotropy: str) -> Markup:
     """An isotropy group with its indices lowered; the text stays what it was."""
     return Markup(re.sub(r"(?<=S)(\d+)", r"<sub>\1</sub>", str(escape(isotropy))))
+
+
+def _prose(text: str) -> Markup:
+    """A sentence with its `code`, S_k and k^(−1/2) as one prints them."""
+    parts = str(escape(text)).split("`")
+    # Text between two backticks is code; a single one is itself.
+    if len(parts) % 2 == 0:
+        parts[-2:] = ["`".join(parts[-2:])]
+    for i, part in enumerate(parts):
+        if i % 2:
+            parts[i] = f"<code>{part}</code>"
+            continue
+        for pattern, tag in _RAISED:
+            part = re.sub(pattern, rf"<{tag}>\1</{tag}>", part)
+        parts[i] = part
+    return Markup("".join(parts))
 
 
 def _inline(document: Any) -> Markup:

@@ -6,6 +6,7 @@
 import dataclasses
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -152,13 +153,19 @@ def _plot(axes: Axes, one: Series, i: int, panel: Panel) -> None:
     if one.error is not None:
         error = np.asarray(one.error, dtype=float)[kept][order]
         axes.errorbar(x, y, error, fmt="none", ecolor=colour, elinewidth=0.8, capsize=2)
-    style = {
+    style: dict[str, Any] = {
         Mark.dots: {"ls": "", "marker": _MARKERS[i % len(_MARKERS)]},
         Mark.line: {"ls": "-"},
         Mark.dashed: {"ls": "--"},
         Mark.both: {"ls": "-", "marker": _MARKERS[i % len(_MARKERS)]},
     }[one.mark]
-    axes.plot(x, y, color=colour, ms=3.5, mec="white", mew=0.3, lw=1.1, label=label, **style)  # type: ignore[arg-type]  # the stubs know keywords, not a dictionary of them
+    shape: dict[str, Any] = {"ms": 3.5, "mec": "white", "mew": 0.3}
+    dots = [id(other) for other in panel.series if other.mark is Mark.dots]
+    above = dots.index(id(one)) if one.mark is Mark.dots else 0
+    if above:
+        # Rings around the dots that were drawn before: where points agree, all are seen.
+        shape = {"ms": 3.5 + 1.5 * min(above, 4), "mec": colour, "mew": 0.8, "mfc": "none"}
+    axes.plot(x, y, color=colour, lw=1.1, label=label, **style, **shape)
 
 
 def _set_ticks(axis: Axis, is_log: bool, values: Sequence[float | int]) -> None:

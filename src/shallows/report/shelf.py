@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 NOT_RUN = "not run"
 _LARGEST = 300_000
 """Characters of a drawing; beyond, its pixels are smaller."""
+_DOTS = 120
+"""Pixels of a page for an inch of paper: letters of 7 points are as large as a caption's."""
 
 _MEANINGS = {
     Verdict.PROVED: "It holds: exact or ball arithmetic leaves no other possibility.",
@@ -58,6 +60,8 @@ def write_shelf_report(
         path,
         title="The shelf: claims, measured",
         exhibits=[_section(one) for one in exhibits],
+        columns=[name for name in order if name != NOT_RUN or counts[name]],
+        totals=counts,
         counts=[(name, counts[name]) for name in order if counts[name]],
         meanings=[(verdict.value, _MEANINGS[verdict]) for verdict in Verdict],
         claims=plural(sum(counts.values()), "claim"),
@@ -109,8 +113,8 @@ def _image(shown: ExhibitedFigure) -> dict[str, Any]:
     return {
         "caption": shown.caption,
         "claims": shown.claims,
-        "width": round(96 * shown.figure.get_figwidth()),
-        "height": round(96 * shown.figure.get_figheight()),
+        "width": round(_DOTS * shown.figure.get_figwidth()),
+        "height": round(_DOTS * shown.figure.get_figheight()),
         # An image, and not drawn inside the page: names inside two drawings may be the same.
         "source": f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
     }

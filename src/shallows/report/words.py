@@ -1,11 +1,15 @@
 """Numbers and sentences: how a census is put into words."""
 
+import functools
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shallows.atlas.catalogue import Census, Family
+from shallows.report.references import Reference, bibliography
 from shallows.report.shares import Share
 
 _OPTIMISERS = {
@@ -62,6 +66,28 @@ def value(thing: Any) -> str:
     if isinstance(thing, Mapping | Sequence) and not isinstance(thing, str):
         return json.dumps(thing, ensure_ascii=False, default=str)
     return str(thing)
+
+
+def cited(source: str) -> str:
+    """Where a claim is from, with names and years in the place of keys of the bibliography."""
+    return re.sub(r"\b[a-z]+\d{4}[a-z]*\b", lambda key: _names().get(key[0], key[0]), source)
+
+
+@functools.cache
+def _names() -> dict[str, str]:
+    short = {key: _name(reference) for key, reference in bibliography().items()}
+    several = {name for name, count in Counter(short.values()).items() if count > 1}
+    # Authors of several papers of one year: their numbers tell them apart.
+    return {
+        key: f"{name[:-1]}, arXiv:{bibliography()[key].arxiv})" if name in several else name
+        for key, name in short.items()
+    }
+
+
+def _name(reference: Reference) -> str:
+    surnames = [author.partition(",")[0] for author in reference.authors]
+    names = " & ".join(surnames) if len(surnames) < 3 else f"{surnames[0]} et al."
+    return f"{names} ({reference.fields['year']})"
 
 
 def is_global(family: Family) -> bool:

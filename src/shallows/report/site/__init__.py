@@ -33,7 +33,7 @@ def site_page(data: SiteData, *, command: str | None = None, live: bool = False)
             style=Markup(_resource("site/site.css")),
             script=Markup("\n".join(_resource(f"site/{name}.js") for name in _SCRIPTS)),
             document={**data.as_json(), "live": live},
-            provenance="; ".join(f"{key}: {words.value(value)}" for key, value in origin.items()),
+            provenance=[(key, words.value(value)) for key, value in origin.items()],
         )
     )
 

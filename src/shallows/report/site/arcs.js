@@ -24,7 +24,7 @@
       frame.append(svg("text", { x: 8, y: 40, class: "label" }, "No arcs out of minima at this size."));
       return describe("No arcs out of minima at this size.");
     }
-    const box = { left: 58, right: width - 74, top: 26, bottom: height - 40 };
+    const box = { left: 58, right: width - 80, top: 30, bottom: height - 40 };
     const far = Math.max(...lines.flatMap((l) => l.points.map(([r]) => r)));
     const high = Math.max(...lines.flatMap((l) => l.points.map(([, z]) => z))) * 1.06;
     const x = Atlas.scale(0, far * 1.03, box.left, box.right);
@@ -44,7 +44,7 @@
       );
     }
     const ends = lines.map(({ points }) => y(points[points.length - 1][1]) + 4);
-    Atlas.spread(ends, 14, box.top + 4, box.bottom).forEach((place, i) => frame.append(svg("text", {
+    Atlas.spread(ends, 14, box.top + 4, box.bottom).forEach((place, i) => frame.append(Atlas.lead(lines[i].points.map(([r, z]) => [x(r), y(z)]).at(-1), [box.right + 8, place - 4], Atlas.look(lines[i].name)[0]), svg("text", {
       x: box.right + 10, y: place, class: lines[i].name === state.family ? "name chosen" : "name", style: `fill:${Atlas.look(lines[i].name)[0]}`,
     }, lines[i].name)));
     describe(`Rise of the loss along the lowest arc out of each minimum at k = ${state.k}: ${lines.map(({ name, arc }) => `${name} by ${number(arc.barrier, 4)} at distance ${number(arc.radii[arc.radii.length - 1], 4)}`).join("; ")}.`);
@@ -64,7 +64,7 @@
 
   const drawGraph = Atlas.picture("graph", height, (frame, width, tall, describe) => {
     const found = edges();
-    const [left, right] = [74, width - Math.min(185, width * 0.47)];
+    const [left, right] = [80, width - Math.min(185, Math.max(158, width * 0.47))];
     frame.append(svg("text", { x: left, y: 14, class: "label", "text-anchor": "end" }, "minima"),
       svg("text", { x: right, y: 14, class: "label" }, "what their arcs meet"));
     const names = [...new Set(found.map((e) => e.name))].sort((a, b) => Atlas.point(b, state.k).loss - Atlas.point(a, state.k).loss);
@@ -92,7 +92,7 @@
       frame.append(
         svg("circle", { cx: right - 2, cy: at, r: 5, class: arc.end_kind === "minimum" ? "node full" : "node" }),
         svg("text", { x: right + 8, y: at - 1, class: "tick" }, endName(arc)),
-        svg("text", { x: right + 8, y: at + 12, class: "tick soft" }, `${what}, loss ${number(arc.end_loss, 4)}`),
+        svg("text", { x: right + 8, y: at + 12, class: "tick soft" }, `${what}, loss ${number(arc.end_loss, width < 420 ? 4 : 6)}`),
       );
     }
     describe(`Arcs at k = ${state.k}: ${found.map(({ name, arc }) => `${name} to ${endName(arc)}`).join("; ") || "none"}.`);

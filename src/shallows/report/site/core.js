@@ -17,7 +17,7 @@ const Atlas = {};
     return element;
   }
 
-  // Twelve significant digits, as the command line prints them.
+  // Twelve significant digits, as the command line prints them; 17 for the shortest that reads back.
   Atlas.number = (x, digits = 12) => {
     if (x === null || x === undefined) return "–";
     const rounded = Number(x.toPrecision(digits));
@@ -72,18 +72,20 @@ const Atlas = {};
   // A picture that is drawn at the width that it has, so that text keeps its size on a phone.
   Atlas.picture = (id, height, draw) => {
     const holder = Atlas.$(id);
-    let last = 0;
+    let width = Math.floor(holder.clientWidth);
     const redraw = () => {
-      const width = Math.floor(holder.clientWidth);
       if (width < 50) return;
-      last = width;
       const tall = typeof height === "function" ? height(width) : height;
       const label = holder.dataset.label || "";
       const frame = Atlas.svg("svg", { width, height: tall, viewBox: `0 0 ${width} ${tall}`, role: "img", "aria-label": label });
       draw(frame, width, tall, (text) => frame.setAttribute("aria-label", text));
       holder.replaceChildren(frame);
     };
-    new ResizeObserver(() => { if (Math.abs(holder.clientWidth - last) >= 1) redraw(); }).observe(holder);
+    // To ask for the width at each redrawing would lay the whole page out each time.
+    new ResizeObserver(() => {
+      const found = Math.floor(holder.clientWidth);
+      if (found !== width) { width = found; redraw(); }
+    }).observe(holder);
     redraw();
     return redraw;
   };
@@ -105,19 +107,36 @@ const Atlas = {};
     frame.append(
       svg("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "axis" }),
       svg("text", { x: box.right, y: box.bottom + 32, class: "label", "text-anchor": "end" }, words.xLabel),
-      svg("text", { x: 2, y: box.top - 8, class: "label" }, words.yLabel),
+      svg("text", { x: 2, y: box.top - 14, class: "label" }, words.yLabel),
     );
   };
+
+  // From the end of a curve to its name, where they are apart.
+  Atlas.lead = ([x0, y0], [x1, y1], colour) => Atlas.svg("line", { x1: x0, y1: y0, x2: x1, y2: y1, class: "leader", style: `stroke:${colour}` });
 
   Atlas.path = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
   Atlas.table = (id, headings, rows, caption) => {
     const { html } = Atlas;
-    const cell = (tag, text, i) => html(tag, { class: headings[i].number ? "number" : null, scope: tag === "th" ? "col" : null }, text);
+    const cell = (tag, text, i, scope = null) => html(tag, { class: headings[i].number ? "number" : null, scope }, text);
     Atlas.$(id).replaceChildren(html("table", {},
       html("caption", {}, caption),
-      html("thead", {}, html("tr", {}, ...headings.map((h, i) => cell("th", h.text, i)))),
-      html("tbody", {}, ...rows.map((row) => html("tr", {}, ...row.map((text, i) => cell("td", text, i)))))));
+      html("thead", {}, html("tr", {}, ...headings.map((h, i) => cell("th", h.text, i, "col")))),
+      html("tbody", {}, ...rows.map((row) => html("tr", {}, ...row.map((text, i) => (i ? cell("td", text, i) : cell("th", text, i, "row"))))))));
+  };
+
+  // What is copied is for programs too: they read a hyphen for a minus, and no spaces in a number.
+  const plain = (text) => text.replace(/−(?=\d)/g, "-").replaceAll(SPACE, "");
+  let copied = null;
+  document.addEventListener("copy", (event) => {
+    event.clipboardData.setData("text/plain", copied ?? plain(document.getSelection().toString()));
+    event.preventDefault();
+  });
+  Atlas.copy = (text) => {
+    copied = text;
+    const done = document.execCommand("copy");  // needs no permission, and works from a file
+    copied = null;
+    return done;
   };
 
   // Buttons of which one is pressed; arrow keys move among them, as among radio buttons.

@@ -44,9 +44,13 @@
     const column = flipped < 5 ? String(flipped) : flipped < 10 ? "5–9" : "≥ 10";
     return { count: row.hits[column] ?? 0, starts: row.starts, exact: false, column };
   };
+  // Clopper & Pearson's bound, of one side, for none of so many.
+  Atlas.below = (starts) => `${Atlas.number(100 * (1 - 0.05 ** (1 / starts)), 2)}\u00a0%`;
   Atlas.hitsText = (name, k) => {
     const found = Atlas.hits(name, k);
-    if (!found) return "No census was taken at this size.";
+    const sizes = data.census.rows.map((r) => r.neurons);
+    if (!found) return `No census at this size: they go from ${Math.min(...sizes)} to ${Math.max(...sizes)}.`;
+    if (found.exact && !found.count) return `0 of ${found.starts} training runs ended here: a share below ${Atlas.below(found.starts)} (95\u00a0% confidence).`;
     const end = found.exact ? "ended here" : `ended with ${found.column} flipped neuron${found.column === "1" ? "" : "s"}`;
     return `${found.count} of ${found.starts} training runs ${end}.`;
   };

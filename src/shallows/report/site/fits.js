@@ -7,7 +7,7 @@
   const isCalm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
   const redraw = Atlas.picture("fit", 320, (frame, width, height, describe) => {
-    const box = { left: 40, right: width - 8, top: 26, bottom: height - 96 };
+    const box = { left: 40, right: width - 8, top: 30, bottom: height - 96 };
     const x = Atlas.scale(fit.grid[0] - 0.25, fit.grid[fit.grid.length - 1] + 0.25, box.left, box.right);
     const all = [...fit.values.flat(), ...fit.y];
     const y = Atlas.scale(Math.min(...all) - 0.05, Math.max(...all) + 0.05, box.bottom, box.top);
@@ -56,7 +56,7 @@
   $("fit-back").addEventListener("click", () => go(at - 1));
   $("fit-forward").addEventListener("click", () => go(at + 1));
   $("fit-step").addEventListener("input", () => go(Number($("fit-step").value)));
-  const describeFit = () => { $("fit-note").textContent = `From κ = ${fit.scale} and α = m^${fit.exponent}: the median knot moved by ${number(fit.moved, 3)}.`; };
+  const describeFit = () => { $("fit-note").textContent = `Here ${fit.width} neurons start with inner weights ±κ, κ = ${fit.scale}, and the sum of their outputs is divided by ${fit.width}${fit.exponent === 1 ? "" : ` to the power ${fit.exponent}`}: half of the knots move by more than ${number(fit.moved, 3)}.`; };
   Atlas.choice("fit-choice", "fit-start", data.fits.map((f, i) => ({ value: String(i), text: f.title })), "0",
     (value) => { fit = data.fits[Number(value)]; describeFit(); go(0); });
   describeFit();

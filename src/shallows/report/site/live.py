@@ -9,6 +9,7 @@ import json
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from shallows.atlas.site import SiteData
@@ -24,7 +25,8 @@ class LiveSite(ThreadingHTTPServer):
     """A server at http://127.0.0.1:port/ of the page that it was last shown.
 
     `port` 0 takes one that is free, see `server_port`; call `serve_forever`. `/point?name=II&k=123`
-    answers with a `ShownPoint`, or with `{"error": …}` that says what is wrong.
+    answers with a `ShownPoint`, or with `{"error": …}` that says what is wrong; whole numbers
+    beyond 2⁵³ are text there.
 
     **Raises.** `ValueError` for a port that is none, taken, or not allowed.
     """
@@ -95,4 +97,13 @@ def _point(query: str) -> bytes:
         found = {"error": f"A point has {missing}. Ask for e.g. /point?name=II&k=123."}
     except ValueError as error:
         found = {"error": str(error)}
-    return json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(_whole(found), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _whole(value: Any) -> Any:
+    # A browser rounds whole numbers beyond 2⁵³, and there are k² eigenvalues to count: as text.
+    if isinstance(value, dict):
+        return {key: _whole(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(one) for one in value]
+    return str(value) if type(value) is int and value > 2**53 else value

@@ -14,7 +14,7 @@
     if (isLog) [low, high] = [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high))];
     else [low, high] = [Math.min(low, 0) - 0.005, high * 1.06];
     return Atlas.picture(id, 300, (frame, width, height, describe) => {
-      const box = { left: 54, right: width - 74, top: 26, bottom: height - 40 };
+      const box = { left: 54, right: width - 80, top: 30, bottom: height - 40 };
       const x = Atlas.scale(first, last, box.left + 6, box.right - 6, true);
       const y = Atlas.scale(low, high, box.bottom, box.top, isLog);
       const at = isLog ? Atlas.decades(low, high, 8) : Atlas.ticks(low, high, 6);
@@ -40,8 +40,8 @@
         ends.push({ name, colour, at: line[line.length - 1] });
       }
       const places = Atlas.spread(ends.map((e) => e.at[1] + 4), 14, box.top + 4, box.bottom);
-      ends.forEach((e, i) => frame.append(svg("text", {
-        x: box.right + 8, y: places[i], class: e.name === state.family ? "name chosen" : "name", style: `fill:${e.colour}`,
+      ends.forEach((e, i) => frame.append(Atlas.lead(e.at, [box.right + 8, places[i] - 4], e.colour), svg("text", {
+        x: box.right + 10, y: places[i], class: e.name === state.family ? "name chosen" : "name", style: `fill:${e.colour}`,
       }, e.name)));
       const here = shown.map(({ name }) => Atlas.point(name, state.k)).filter((p) => p && !p.reason);
       describe(`${yLabel}, against k. At k = ${state.k}: ${here.map((p) => `${p.name} ${number(value(p), 6)}`).join(", ")}.`);

@@ -44,6 +44,8 @@
     return 0;
   }
 
+  const short = (value) => Math.abs(value) < 0.005 ? "≈ 0" : value.toFixed(2).replace("-", "−");
+
   const drawWeights = Atlas.picture("weights", (width) => Math.min(width, 380) + 34, (frame, width, height, describe) => {
     const p = current();
     if (!p || p.reason) return describe("No matrix: the point does not exist at this size.");
@@ -67,6 +69,10 @@
         svg("rect", { x: places[j], y: places[i], width: thin, height: thin, class: "cell" }),
         svg("rect", { x: places[j], y: places[i], width: thin, height: thin, style }, svg("title", {}, number(value))),
       );
+      // The number, or its sign where there is less room: colour alone does not say it to everybody.
+      if (thin < 11) return;
+      const said = thin > 33 ? short(value) : Math.abs(value) < 0.005 ? "" : value < 0 ? "−" : "+";
+      frame.append(svg("text", { x: places[j] + thin / 2, y: places[i] + thin / 2 + 4, "text-anchor": "middle", class: Math.sqrt(Math.abs(value)) > 0.7 ? "in-cell strong" : "in-cell" }, said));
     }));
     rows.forEach((row, i) => {
       if (!row.gap) return;
@@ -78,14 +84,14 @@
     });
     const isCut = rows.some((row) => row.gap);
     frame.append(svg("text", { x: 14, y: at + 18, class: "label" },
-      isCut ? `blocks of ${p.sizes.map(whole).join(" and ")}; five rows stand for a large one` : `${p.neurons} × ${p.neurons} weights`));
+      isCut ? `blocks of ${p.sizes.map(whole).join(" and ")}, large ones cut` : `${p.neurons} × ${p.neurons} weights`));
     describe(`Weight matrix in blocks of ${p.sizes.join(" and ")}: ${p.entries.map((e) => `${e.neurons} neurons, ${e.inputs} inputs, ${e.entry}: ${number(e.value, 4)}`).join("; ")}.`);
   });
 
   const drawSpectrum = Atlas.picture("spectrum", 300, (frame, width, height, describe) => {
     const p = current();
     if (!p || p.reason) return describe("No spectrum: the point does not exist at this size.");
-    const box = { left: 46, right: width - 12, top: 26, bottom: height - 62 };
+    const box = { left: 46, right: width - 12, top: 30, bottom: height - 62 };
     const values = p.levels.map((l) => l.eigenvalue);
     const [least, most] = [Math.min(0, ...values), Math.max(...values)];
     // Linear around zero and logarithmic far away: for large k the largest is about k/4.
@@ -125,8 +131,8 @@
     const known = !p.reason;
     $("missing").textContent = p.reason;
     const cell = (id, text) => { $(id).textContent = text; };
-    cell("loss", number(p.loss));
-    cell("smallest", number(p.smallest_eigenvalue));
+    cell("loss", number(p.loss, 17));
+    cell("smallest", number(p.smallest_eigenvalue, 17));
     cell("kind", p.kind || "–");
     cell("isotropy", p.isotropy || "–");
     cell("flipped", known ? whole(p.flipped) : "–");
@@ -136,12 +142,20 @@
     drawWeights();
     drawSpectrum();
     Atlas.table("weights-table", [{ text: "neurons" }, { text: "inputs" }, { text: "entry" }, { text: "weight", number: true }, { text: "how many", number: true }],
-      p.entries.map((e) => [e.neurons, e.inputs, e.entry, number(e.value), whole(e.count)]), "Every entry of the weight matrix");
+      p.entries.map((e) => [e.neurons, e.inputs, e.entry, number(e.value, 17), whole(e.count)]), "Every entry of the weight matrix");
     Atlas.table("spectrum-table", [{ text: "eigenvalue", number: true }, { text: "multiplicity", number: true }, { text: "component" }, { text: "neurons" }],
-      p.levels.map((l) => [number(l.eigenvalue), whole(l.multiplicity), l.component, l.block || "all"]), "All Hessian eigenvalues");
+      p.levels.map((l) => [number(l.eigenvalue, 17), whole(l.multiplicity), l.component, l.block || "all"]), "All Hessian eigenvalues");
     proof(p);
     extra(p);
+    $("again").hidden = !p.proof;
+    $("certify").textContent = `shallows certify ${p.name} -k ${p.neurons} --out proof.json\nshallows verify proof.json`;
+    $("ask-again").textContent = `shallows family ${p.name} -k ${p.neurons}`;
+    $("copied").textContent = "";
   };
+  $("copy").addEventListener("click", () => {
+    const done = Atlas.copy(JSON.stringify(current(), null, 1));
+    $("copied").textContent = done ? "Copied." : "The browser refused; the numbers below can be selected.";
+  });
 
   function proof(p) {
     const t = Atlas.data.thresholds.find((one) => one.name === p.name);

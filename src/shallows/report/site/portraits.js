@@ -9,7 +9,7 @@
   const redraw = Atlas.picture("portrait", (width) => Math.min(width, 620) * 0.65 + 90, (frame, width, height, describe) => {
     const [left, right, bottom, top] = chosen.window;
     const wide = Math.min(width, 620);
-    const box = { left: 40, right: wide - 10, top: 26, bottom: height - 72 };
+    const box = { left: 40, right: wide - 10, top: 30, bottom: height - 72 };
     const x = Atlas.scale(left, right, box.left, box.right);
     const y = Atlas.scale(bottom, top, box.bottom, box.top);
     Atlas.axes(frame, box, x, y, {
@@ -38,11 +38,11 @@
       frame.append(svg("line", { x1: at[0], x2: at[0] + 18, y1: at[1], y2: at[1], style: `stroke:${colour};stroke-width:2.5;stroke-dasharray:${["", "2 3", "1 2", "1 2"][i]}` }),
         svg("text", { x: at[0] + 24, y: at[1] + 4, class: "tick" }, text));
     });
-    describe(`Phase portrait for K = ${chosen.neurons}: ${chosen.fixed.map((p) => `${p.kind} at ${number(p.x, 3)}, ${number(p.y, 3)}`).join("; ")}.`);
+    describe(`Phase portrait for k = ${chosen.neurons}: ${chosen.fixed.map((p) => `${p.kind} at ${number(p.x, 3)}, ${number(p.y, 3)}`).join("; ")}.`);
   });
   function show() {
     Atlas.table("portrait-table", [{ text: "kind in this plane" }, { text: "x", number: true }, { text: "y", number: true }, { text: "loss", number: true }],
-      chosen.fixed.map((p) => [p.kind, ...[p.x, p.y, p.loss].map((v) => number(Math.abs(v) < 1e-14 ? 0 : v, 8))]), `Where nothing moves, K = ${chosen.neurons}`);
+      chosen.fixed.map((p) => [p.kind, ...[p.x, p.y, p.loss].map((v) => number(Math.abs(v) < 1e-14 ? 0 : v, 8))]), `Where nothing moves, k = ${chosen.neurons}`);
     const other = chosen.fixed.find((p) => p.kind === "sink" && p.loss > 1e-9);
     const known = Atlas.point("A", chosen.neurons);
     $("portrait-note").textContent = !other ? "" : known && Math.abs(known.loss - other.loss) < 1e-7
@@ -50,7 +50,7 @@
       : `The sink on the left has loss ${number(other.loss, 8)}${chosen.neurons < 6 ? "; type A, which it continues, is a saddle of the full loss at this size" : ""}.`;
     redraw();
   }
-  Atlas.choice("portrait-choice", "portrait-size", data.portraits.map((p) => ({ value: String(p.neurons), text: `K = ${p.neurons}` })), String(chosen.neurons),
+  Atlas.choice("portrait-choice", "portrait-size", data.portraits.map((p) => ({ value: String(p.neurons), text: `k = ${p.neurons}` })), String(chosen.neurons),
     (value) => { chosen = data.portraits.find((p) => String(p.neurons) === value); show(); });
   show();
 })();
