@@ -8,7 +8,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c co
 test test-slow: export JAX_COMPILATION_CACHE_DIR = $(CURDIR)/.cache/xla
 test test-slow: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS = 0.1
 
-.PHONY: help census report test test-slow lint docs bench dist-check clean
+.PHONY: help census report test test-slow lint docs bench soak dist-check clean
 .DEFAULT_GOAL := help
 
 help:  ## What there is to make
@@ -42,14 +42,18 @@ test: lint  ## Everything that must hold, in minutes
 test-slow: $(VENV)/.dev  ## The slow tests only
 	$(BIN)/pytest -n 2 --dist worksteal -m slow
 
-dist-check: $(VENV)/.dev  ## Wheel and source archive, each installed afresh, take a census
+# Pinned and newest versions must not warn; the lowest may, where an old package uses one that is newer.
+dist-check: $(VENV)/.dev  ## Wheel and source archive, each with pinned, lowest and newest versions, answer
 	rm -rf dist
 	$(BIN)/python -m build
 	set -e; for file in dist/*.whl dist/*.tar.gz; do \
-	  rm -rf dist/fresh; $(PYTHON) -m venv dist/fresh; \
-	  dist/fresh/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $$file; \
-	  (cd dist/fresh && bin/shallows census -k 4 --starts 8 --out census-k4); \
-	  test -s dist/fresh/census-k4/report.html; \
+	  for versions in constraints.txt constraints-lowest.txt /dev/null; do \
+	    echo "$$file, with the versions of $$versions"; \
+	    rm -rf dist/fresh; $(PYTHON) -m venv dist/fresh; \
+	    dist/fresh/bin/python -m pip install --quiet --disable-pip-version-check -c $$versions "$$file[tables]"; \
+	    case $$versions in constraints-lowest.txt) warnings=default;; *) warnings=error;; esac; \
+	    (cd dist/fresh && PATH="$$PWD/bin:$$PATH" PYTHONWARNINGS=$$warnings sh -e $(CURDIR)/tests/installed.sh); \
+	  done; \
 	done; rm -rf dist/fresh
 
 docs: $(VENV)/.dev  ## The documentation site, in site/
@@ -57,6 +61,9 @@ docs: $(VENV)/.dev  ## The documentation site, in site/
 
 bench: $(VENV)/.dev  ## Speed, as ratios to simple baselines taken in one run
 	$(BIN)/python benchmarks/speed.py
+
+soak: $(VENV)/.dev  ## Sweeps under random kills and damage for MINUTES (default 60)
+	$(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60)
 
 clean:
 	rm -rf $(VENV) .cache site build dist census papers report.html

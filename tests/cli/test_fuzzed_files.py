@@ -3,7 +3,9 @@
 import contextlib
 import io
 import json
+import re
 import sys
+import typing
 import zipfile
 
 import hypothesis as hp
@@ -13,7 +15,7 @@ import pytest
 
 from shallows.atlas import certified
 from shallows.certify import certify_point
-from shallows.cli import door
+from shallows.cli import app, door
 from shallows.model import Network, orthonormal
 
 # Sixty of each, and no traceback, when this was written.
@@ -54,27 +56,133 @@ def npz(folder):
 def _refused(status, said):
     assert status == 2, said
     assert "Traceback" not in said
-    assert said.startswith("shallows: ")
+    *_, last = said.splitlines()  # a progress bar may be above
+    assert last.startswith("shallows: ")
 
 
-@_EXAMPLES
+# What reads a file: command and parameter → the name of a file, and the words around it.
+READERS = {
+    ("verify", "file"): ("c.json", "verify FILE"),
+    ("extract", "file"): ("n.npz", "extract FILE"),
+    ("census", "law"): ("l.npz", "census --starts 1 --out OUT --law FILE"),
+    ("census", "teacher"): ("t.npz", "census --starts 1 --out OUT --teacher FILE"),
+    ("norms", "network"): ("w.npz", "norms FILE"),
+    ("injective", "layer"): ("i.npz", "injective FILE"),
+    ("slice", "first"): ("s.npz", "slice -k 3 --from FILE --to global"),
+    ("slice", "last"): ("s.npz", "slice -k 3 --from global --to FILE"),
+    ("slice", "through"): ("s.npz", "slice -k 3 --from global --to A --through FILE"),
+    ("certify", "weights"): ("s.npz", "certify --weights FILE"),
+    ("certify", "teacher"): ("t.npz", "certify --weights SOUND --teacher FILE"),
+    ("convex", "data"): ("d.csv", "convex FILE --target y --beta 0.1"),
+    ("spline", "data"): ("d.csv", "spline FILE --init-scale 1"),
+    ("phases", "data"): ("d.csv", "phases FILE --scales 1 --out OUT"),
+}
+# Read by libraries, or by a store, which is damaged in tests/lab/test_fuzzed_store.py.
+STORES = {("store", "words"), ("store", "folder"), ("report", "store"), ("run", "folder")}
+STORES |= {("atlas", "census"), ("atlas", "out"), ("basin", "out"), ("phases", "out")}
+STORES |= {("census", "out")}
+
+
+def _sayings():
+    """Of every parameter of every command: whether it is a path, or says that it may be one."""
+    for registered in app.registered_commands:
+        function = registered.callback
+        assert function is not None
+        name = registered.name or function.__name__.replace("_", "-")
+        for parameter, hint in typing.get_type_hints(function, include_extras=True).items():
+            kind, *more = typing.get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
+            said = " ".join(filter(None, (getattr(info, "help", "") for info in more)))
+            is_path, is_word = "Path" in repr(kind), "str" in repr(kind)
+            if is_path or (is_word and re.search(r"\bfiles?\b|\bfolders?\b|npz|ONNX|CSV", said)):
+                yield name, parameter
+
+
+def test_every_command_that_reads_files_is_fuzzed_here():
+    """A new path is one that is written (`out`, `figures`), or it is added to these lists."""
+    found = set(_sayings())
+    written = {(name, word) for name, word in found if word in ("out", "figures")} - STORES
+    # A scheduler file is Dask's, and tried where clusters are.
+    schedulers = {(name, word) for name, word in found if word == "cluster"}
+    assert found - written - schedulers == READERS.keys() | STORES
+
+
+def _words(folder, reader, path):
+    _, line = READERS[reader]
+    special = {"FILE": path, "OUT": folder / "out", "SOUND": folder / "sound.npz"}
+    return [special.get(word, word) for word in line.split()]
+
+
+@hp.settings(max_examples=4)
 @hp.given(data=st.binary(max_size=200))
 def test_random_bytes_are_refused_by_all_that_read_files(folder, data):
-    for name, words in (
-        ("c.json", ["verify"]),
-        ("n.npz", ["extract"]),
-        ("m.onnx", ["extract"]),
-        ("l.npz", ["census", "--starts", "1", "--law"]),
-        ("t.npz", ["census", "--starts", "1", "--teacher"]),
-        ("w.npz", ["norms"]),
-        ("i.npz", ["injective"]),
-    ):
+    np.savez(folder / "sound.npz", inner=np.eye(2))
+    for reader, (name, _) in READERS.items():
         path = folder / name
         path.write_bytes(data)
-        _refused(*_status(*words, path))
-    path = folder / "s.npz"
+        _refused(*_status(*_words(folder, reader, path)))
+    path = folder / "m.onnx"
     path.write_bytes(data)
-    _refused(*_status("slice", "--from", path, "--to", "global", "-k", "3"))
+    _refused(*_status("extract", path))
+
+
+@pytest.mark.parametrize("reader", READERS, ids="-".join)
+def test_no_file_and_a_folder_are_one_sentence(folder, reader):
+    np.savez(folder / "sound.npz", inner=np.eye(2))
+    name, _ = READERS[reader]
+    (folder / "folders" / name).mkdir(parents=True, exist_ok=True)
+    for path in (folder / "missing" / name, folder / "folders" / name):
+        status, said = _status(*_words(folder, reader, path))
+        assert status in (1, 2)
+        assert said.startswith("shallows: ")
+
+
+def _damaged(data, rng):
+    """Bytes that were altered, cut, doubled or moved at random."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 5)):
+        at = int(rng.integers(len(data) + 1))
+        kind = rng.integers(5)
+        if kind == 0:
+            data[at : at + 1] = rng.bytes(1)
+        elif kind == 1:
+            del data[at : at + int(rng.integers(1, 9))]
+        elif kind == 2:
+            data[at:at] = rng.choice([b"\0", b"\xff", b"1e999", b"nan", b"9" * 400, b"\n", b","])
+        elif kind == 3:
+            data[at:at] = data[: int(rng.integers(len(data) + 1))]
+        else:
+            del data[at:]
+    return bytes(data)
+
+
+def _survives(folder, readers, seeds):
+    """Damaged files that may be readable still: answered or refused, never a traceback."""
+    rng = np.random.default_rng(1)
+    buffer = io.BytesIO()
+    np.savez(buffer, inner=np.array([[1.0, 0.5], [-0.3, 2.0]]), outer=np.array([1.0, -1.0]))
+    np.savez(folder / "sound.npz", inner=np.eye(2))
+    sound = {
+        ".npz": buffer.getvalue(),
+        ".csv": b"x,y\n-1,1\n-0.5,0.25\n0,0\n0.5,0.3\n1,1.5\n",
+        ".json": json.dumps(certified("II", 6).as_json()).encode(),
+    }
+    for number in range(seeds):
+        for reader in readers:
+            path = folder / READERS[reader][0]
+            path.write_bytes(_damaged(sound[path.suffix], rng))
+            status, said = _status(*_words(folder, reader, path))
+            assert status in (0, 1, 2), (number, reader, said)
+            assert "Traceback" not in said
+
+
+def test_damaged_files_are_answered_or_refused(folder):
+    quick = [("verify", "file"), ("norms", "network"), ("injective", "layer"), ("convex", "data")]
+    _survives(folder, quick, 6)
+
+
+@pytest.mark.slow
+def test_damaged_files_are_answered_or_refused_by_every_command(folder):
+    _survives(folder, READERS, 40)
 
 
 @_EXAMPLES

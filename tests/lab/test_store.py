@@ -561,7 +561,7 @@ def test_readers_never_see_two_writers_mixed(store):
 
 
 def test_only_files_of_dead_writers_are_removed(store):
-    from shallows.lab.store import _HOST
+    from shallows.lab.files import HOST
 
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -574,8 +574,8 @@ def test_only_files_of_dead_writers_are_removed(store):
         os.utime(path, (time.time() - age,) * 2)
         return path
 
-    living = temporary(_HOST, os.getpid())
-    gone = temporary(_HOST, dead.pid)
+    living = temporary(HOST, os.getpid())
+    gone = temporary(HOST, dead.pid)
     elsewhere = temporary("0" * 8, dead.pid)
     long_ago = temporary("1" * 8, dead.pid, age=2 * 24 * 3600)
     foreign = folder / ".notes.tmp"

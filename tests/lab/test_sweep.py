@@ -12,7 +12,7 @@ from lab_studies import SQUARES, cases, contents
 
 import shallows
 from shallows.lab import Here, Processes, Progress, Store, StoreError, Study, SweepError, key, sweep
-from shallows.lab.store import _beside
+from shallows.lab.files import beside
 
 HERE = Path(__file__).parent
 PLACES = [Here(), Processes(2)]
@@ -145,7 +145,7 @@ def test_what_a_killed_neighbour_left_is_swept_away(store):
     )
     list(sweep(SQUARES, cases(1), store))
     asked = sweep(SQUARES, cases(2), store)  # has looked through the store
-    mine = _beside(store.folder / "squares" / "00000000000000000000.parquet")
+    mine = beside(store.folder / "squares" / "00000000000000000000.parquet")
     left = mine.with_name(mine.name.replace(f".{os.getpid()}.", f".{gone.stdout.strip()}."))
     left.touch()
     assert [damage.path for damage in store.check()] == [left]

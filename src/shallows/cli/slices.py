@@ -25,10 +25,10 @@ _MOST_POINTS = 2000
 @app.command("slice", epilog="Example: `shallows slice --from II --to global -k 10 --out slice`")
 def slice_command(
     first: Annotated[str, typer.Option("--from", help=f"A student: {_POINT}.")],
-    last: Annotated[str | None, typer.Option("--to", help="Another one, likewise.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Another one: a word or a file.")] = None,
     through: Annotated[
         str | None,
-        typer.Option("--through", help="A third one: the loss on the plane through all three."),
+        typer.Option("--through", help="A third one, or its file: the plane through all three."),
     ] = None,
     split: Annotated[
         int | None,

@@ -14,7 +14,10 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+
+from shallows.lab.documents import record_of
+from shallows.lab.files import contents
+from shallows.lab.study import Record
 
 _FILE = re.compile(r"batch-([0-9a-f]{20})\.jsonl")
 # Loose where it can be, so that a line with an altered checksum still says which key it had.
@@ -34,14 +37,12 @@ def line_of(key: str, text: str) -> bytes:
     return f'{{"checksum":"{checksum}","key":"{key}","record":{text}}}'.encode()
 
 
-def document(line: bytes) -> Any:
-    """What a line holds. **Raises.** `ValueError` with what is wrong with it."""
-    match = _LINE.fullmatch(line)
-    if not match:
-        raise ValueError("it is not a record; it may have been cut short")
-    if hashlib.sha256(match["text"]).hexdigest().encode() != match["sum"]:
-        raise ValueError("its content does not match its checksum")
-    return json.loads(match["text"])
+def record_in(line: bytes, study: str) -> Record:
+    """The record of this study in a line. **Raises.** `ValueError` with what is wrong with it."""
+    record, _ = _content(line)
+    if (record.study, record.key) != (study, _key_of(line)):
+        raise ValueError(f"it answers another question, {record.study}/{record.key}")
+    return record
 
 
 class Batches:
@@ -54,7 +55,7 @@ class Batches:
         self.folder = folder
         self.places: dict[str, tuple[str, int, int, int]] = {}
         self.damaged: set[str] = set()
-        self._known: set[str] = set()
+        self._known: dict[str, tuple[int, ...]] = {}  # with signatures
 
     def refresh(self) -> "Batches":
         """Look for files that have come or gone."""
@@ -62,63 +63,100 @@ class Batches:
             names = {entry for entry in os.listdir(self.folder) if _FILE.fullmatch(entry)}
         except OSError:  # no folder yet, or a file in its place: no batches
             names = set()
-        gone = self._known - names
+        gone = self._known.keys() - names
         if gone:
             self.damaged -= gone
             self.places = {k: place for k, place in self.places.items() if place[0] not in gone}
-            self._known &= names
-        for name in sorted(names - self._known):
+            self._known = {name: seen for name, seen in self._known.items() if name in names}
+        for name in sorted(names - self._known.keys()):
             self._add(name)
         return self
 
-    def find(self, key: str) -> tuple[Path, int, bytes] | None:
-        """File, number and text of the line of a key, or None."""
-        place = self.places.get(key)
-        if place is None:
-            return None
-        name, first, count, number = place
-        with (self.folder / name).open("rb") as file:
-            file.seek(first)
-            return self.folder / name, number, file.read(count)
+    def doubt(self) -> "Batches":
+        """Forget the files that were altered since they were seen."""
+        for name, seen in list(self._known.items()):
+            if seen != self._signature(name):
+                self.forget(name)
+        return self
+
+    def forget(self, name: str) -> None:
+        """Take a file for one that was never seen: it is not what it was, or it is gone."""
+        self.damaged.discard(name)
+        self.places = {k: place for k, place in self.places.items() if place[0] != name}
+        self._known.pop(name, None)
+
+    def record(self, key: str) -> Record:
+        """The record at the place of a key.
+
+        **Raises.** `OSError` if its file cannot be read, `ValueError` with what is wrong.
+        """
+        name, first, count, number = self.places[key]
+        line = contents(self.folder / name, first, count)
+        try:
+            record = record_in(line, self.folder.name)
+            if record.key != key:  # the file was altered since it was seen
+                raise ValueError(f"it answers another question, {record.study}/{record.key}")
+        except ValueError as error:
+            raise ValueError(f"line {number} ({key}): {error}") from error
+        return record
 
     def faults(self) -> Iterator[tuple[Path, str]]:
         """Every file that is not as it was written, with what is wrong, line by line."""
         for name in sorted(self.damaged):
             path, is_named = self.folder / name, False
-            for number, line in _lines(path.read_bytes()):
+            try:
+                data = contents(path)
+            except FileNotFoundError:  # somebody mended it while we looked
+                continue
+            except OSError as error:
+                yield path, f"it cannot be read ({error.strerror})"
+                continue
+            for number, line in _lines(data):
                 try:
-                    document(line)
+                    record_in(line, self.folder.name)
                 except ValueError as error:
                     is_named = True
                     yield path, f"line {number} ({_key_of(line) or 'key unknown'}): {error}"
             if not is_named:
                 yield path, "it does not match its name; whole lines may have been lost"
 
-    def mended(self, is_elsewhere: Callable[[str], bool]) -> Iterator[tuple[str, str, bytes]]:
-        """For each damaged file its name, and name and content of one to put in its place.
+    def mended(self, is_elsewhere: Callable[[str], bool]) -> Iterator[list[bytes]]:
+        """For each damaged file the lines of one to put in its place.
 
-        What is left out is beyond reading, and answered elsewhere or without a key.
+        What is left out is beyond reading, and answered elsewhere or without a key. A file that
+        is there, but not for us to read, is taken out of the damaged ones.
         """
         for name in sorted(self.damaged):
-            kept = []
-            for _, line in _lines((self.folder / name).read_bytes()):
-                key = _key_of(line)
+            path = self.folder / name
+            try:
+                data = contents(path) if path.is_file() else b""
+            except OSError:
+                self.damaged.discard(name)
+                continue
+            kept: dict[str, bytes] = {}
+            for _, line in _lines(data):
                 try:
-                    document(line)
+                    record, text = _content(line)
+                    if record.study != self.folder.name:
+                        raise ValueError
+                    # Its key may have been altered, and is known again from the record.
+                    kept[record.key] = line_of(record.key, text)
                 except ValueError:
-                    if key is None or is_elsewhere(key):
-                        continue
-                kept.append(line)
-            yield name, *batch(kept)
+                    key = _key_of(line)
+                    if key is not None and not is_elsewhere(key):
+                        kept.setdefault(key, line)
+            yield list(kept.values())
 
     def _add(self, name: str) -> None:
+        seen = self._signature(name)
         try:
-            data = (self.folder / name).read_bytes()
+            data = contents(self.folder / name)
         except FileNotFoundError:
             return
         except OSError:  # its faults will say so
             data = b""
-        self._known.add(name)
+            self.damaged.add(name)
+        self._known[name] = seen
         is_whole = name == f"batch-{_digest(data)}.jsonl"
         if not is_whole:
             self.damaged.add(name)
@@ -129,6 +167,29 @@ class Batches:
             if key is not None and (is_whole or key not in self.places):
                 self.places[key] = name, first, len(line), number
             first += len(line) + 1
+
+    def _signature(self, name: str) -> tuple[int, ...]:
+        """What changes when a file does, as good as always."""
+        try:
+            status = (self.folder / name).stat()
+        except OSError:
+            return ()
+        return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _content(line: bytes) -> tuple[Record, str]:
+    """The record that a line holds under whichever key, and its text."""
+    match = _LINE.fullmatch(line)
+    if not match:
+        raise ValueError("it is not a record; it may have been cut short")
+    if hashlib.sha256(match["text"]).hexdigest().encode() != match["sum"]:
+        raise ValueError("its content does not match its checksum")
+    text = match["text"].decode()
+    try:
+        document = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return record_of(document, None), text
 
 
 def _key_of(line: bytes) -> str | None:

@@ -24,15 +24,19 @@ def document_of(record: Record, table: str | None) -> dict[str, Any]:
 
 
 def record_of(document: dict[str, Any], table: bytes | None) -> Record:
-    """The record in a document. **Raises.** `KeyError` or `TypeError` where there is none."""
-    return Record(
-        study=document["study"],
-        version=document["version"],
-        case=Case(document["case"]),
-        values=_decode(document["values"]),
-        table=None if table is None else from_parquet(table),
-        provenance=_decode(document["provenance"]),
-    )
+    """The record in a document. **Raises.** `ValueError` where there is none."""
+    try:
+        return Record(
+            study=document["study"],
+            version=document["version"],
+            case=Case(document["case"]),
+            values=_decode(document["values"]),
+            table=None if table is None else from_parquet(table),
+            provenance=_decode(document["provenance"]),
+        )
+    # A checksum may be right and yet no record be there, also where pyarrow looks for its table.
+    except (LookupError, TypeError, ValueError, ArithmeticError, OSError, RuntimeError) as error:
+        raise ValueError("it is JSON, but not a record") from error
 
 
 def sealed(document: dict[str, Any]) -> bytes:

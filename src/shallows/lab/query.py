@@ -24,10 +24,11 @@ def query(
     its table). For each study S there is a view S with the key, the version, and a column for each
     entry of its cases and values (`answer_NAME` for an entry of values that has the name of one of
     cases), and S_rows, the rows of all its tables with the key of their record. Hyphens of S become
-    underscores.
+    underscores, and a name that is taken, in capitals or not, gets one more at its end. Tables that
+    have no common columns have no view; an error says so.
 
     **Convention.** Every record is verified as it is read; the store is not changed. Infinities and
-    NaN are numbers.
+    NaN are numbers, whole numbers beyond 64 bits words.
 
     **Raises.** `DamagedRecord` for the first record that is damaged; `ValueError` for SQL that
     DuckDB refuses, and if it is not installed. **Cost.** About 0.1 ms a record, and reading its
@@ -40,8 +41,16 @@ def query(
             "CREATE TABLE records (study VARCHAR, version VARCHAR, key VARCHAR, question JSON, "
             "answer JSON, provenance JSON, rows BIGINT)"
         )
-        for study in store.studies():
-            _load(base, store, study, step)
+        loaded = [(study, _load(base, store, study, step)) for study in store.studies()]
+        names = {"records"}
+        for study, (questions, answers, _) in loaded:
+            _answers_view(base, study, _free(study.replace("-", "_"), names), questions, answers)
+        notes = ""
+        for study, (_, _, files) in loaded:
+            try:
+                _rows_view(base, _free(f"{study.replace('-', '_')}_rows", names), files)
+            except duckdb.Error as error:
+                notes += f" The tables of {study} do not fit together: {error}."
         try:
             made = base.execute(sql)
             columns = [column[0] for column in made.description or ()]
@@ -49,40 +58,60 @@ def query(
         except duckdb.Error as error:
             views = ", ".join(row[0] for row in base.execute("SHOW TABLES").fetchall())
             raise ValueError(
-                f"DuckDB refuses the question: {error}. There are the tables {views}."
+                f"DuckDB refuses the question: {error}. There are the tables {views}.{notes}"
             ) from None
     finally:
         base.close()
 
 
-def _load(base: Any, store: Store, study: str, step: Callable[[], Any]) -> None:
+def _load(
+    base: Any, store: Store, study: str, step: Callable[[], Any]
+) -> tuple[dict[str, set[type]], dict[str, set[type]], list[str]]:
+    """Fill `records`; the types of the study's entries, and the files of its tables."""
     questions: dict[str, set[type]] = {}
     answers: dict[str, set[type]] = {}
     files: list[str] = []
     for rows in _rows(store, study, step, questions, answers, files):
-        columns = list(zip(*rows, strict=True))
-        arrow = _arrow(columns)
-        base.register("arriving", arrow)
-        base.execute("INSERT INTO records SELECT * FROM arriving")
-        base.unregister("arriving")
-    name = study.replace("-", "_")
-    shown = ["key", "version"]
+        arrow = _arrow(list(zip(*rows, strict=True)))
+        base.register("arriving rows", arrow)  # a name that no study has
+        base.execute('INSERT INTO records SELECT * FROM "arriving rows"')
+        base.unregister("arriving rows")
+    return questions, answers, files
+
+
+def _answers_view(
+    base: Any, study: str, name: str, questions: dict[str, set[type]], answers: dict[str, set[type]]
+) -> None:
+    shown, names = ["key", "version"], {"key", "version"}
     for source, entries in (("question", questions), ("answer", answers)):
         for entry, types in entries.items():
-            taken = {"key", "version"} | (set(questions) if source == "answer" else set())
-            called = f"{source}_{entry}" if entry in taken else entry
+            if _word_of(entry) != entry:  # SQL cannot say it; it is in the JSON
+                continue
+            is_taken = entry in ("key", "version") or (source == "answer" and entry in questions)
+            called = _free(f"{source}_{entry}" if is_taken else entry, names)
             shown.append(f"{_extracted(source, entry, types)} AS {_quoted(called)}")
     base.execute(
         f"CREATE VIEW {_quoted(name)} AS SELECT {', '.join(shown)} FROM records "
         f"WHERE study = {_word(study)}"
     )
+
+
+def _rows_view(base: Any, name: str, files: list[str]) -> None:
     if files:
         listed = ", ".join(map(_word, files))
         base.execute(
-            f"CREATE VIEW {_quoted(name + '_rows')} AS SELECT parse_filename(filename, true) AS "
+            f"CREATE VIEW {_quoted(name)} AS SELECT parse_filename(filename, true) AS "
             f"key, * EXCLUDE (filename) FROM read_parquet([{listed}], filename = true, "
             "union_by_name = true)"
         )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, longer if it is taken, or empty."""
+    while not name or name.lower() in taken:
+        name += "_"
+    taken.add(name.lower())
+    return name
 
 
 def _rows(
@@ -99,8 +128,7 @@ def _rows(
         step()
         for entries, data in ((questions, record.case.data), (answers, record.values)):
             for name, value in data.items():
-                is_long = isinstance(value, int) and abs(value) >= 2**63
-                entries.setdefault(name, set()).add(list if is_long else type(value))
+                entries.setdefault(name, set()).add(str if _is_long(value) else type(value))
         rows.append(_row(record))
         if record.table is not None:
             files.append(str((store.folder / study / f"{record.key}.parquet").resolve()))
@@ -122,12 +150,25 @@ def _row(record: Record) -> tuple[Any, ...]:
 
 
 def _words(value: Any) -> Any:
-    """The value with infinities and NaN as words, which DuckDB reads as the numbers they are."""
+    """The value with words for numbers that JSON does not have; DuckDB reads them as numbers."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if _is_long(value):  # a float to some versions of DuckDB
+        return str(value)
+    if isinstance(value, str):
+        return _word_of(value)
     if isinstance(value, dict):
-        return {name: _words(entry) for name, entry in value.items()}
+        return {_word_of(name): _words(entry) for name, entry in value.items()}
     return [_words(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) >= 2**63
+
+
+def _word_of(text: str) -> str:
+    """The text without lone surrogates and NULs, which DuckDB does not know."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def _arrow(columns: list[tuple[Any, ...]]) -> Any:

@@ -19,20 +19,18 @@ as ``{"$float": "inf"}``; the payload of a NaN is kept in tables only.
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
-import platform
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shallows.lab.batches import Batches, batch, document, line_of
+from shallows.lab.batches import Batches, batch, line_of
 from shallows.lab.documents import document_of, is_sealed, json_line, record_of, sealed, sha256
+from shallows.lab.files import beside, contents, holds, is_stale, is_temporary, remove
 from shallows.lab.study import NAME, Case, Record, Study, canonical, key
 from shallows.lab.table import to_parquet
 
@@ -45,11 +43,6 @@ MARKER = "shallows-store.json"
 SCHEMA = 1
 
 _KEY = re.compile(r"[0-9a-f]{20}")
-_TEMPORARY = re.compile(r"\..+\.(?P<host>[0-9a-f]{8})\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
-# A process of another machine cannot be asked whether it lives, so its files are left alone
-# for a day. The host is hashed because nobody else needs to know its name.
-_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-_DAY = 24 * 60 * 60
 
 
 class StoreError(ValueError):
@@ -111,7 +104,7 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             marker = self.folder / MARKER
             # In this order, because another process may be making and filling this very store.
-            strangers = [p.name for p in self.folder.iterdir() if not _TEMPORARY.fullmatch(p.name)]
+            strangers = [p.name for p in self.folder.iterdir() if not is_temporary(p)]
             if not marker.exists():
                 if strangers:
                     raise NotAStore(
@@ -144,7 +137,7 @@ class Store:
 
     def holds(self, study: Study | str, key: str, *, look: bool = True) -> bool:
         """Whether there is a record under this key; without `look`, as far as was seen before."""
-        if self._path(study, key).exists():
+        if os.path.exists(self._path(study, key)):  # which is false where nobody may look
             return True
         batches = self._batched(study)
         return key in (batches.refresh() if look else batches).places
@@ -165,15 +158,10 @@ class Store:
         **Raises.** `MissingRecord`, or `DamagedRecord` with the path and what is wrong.
         """
         path = self._path(study, key)
-        if not path.exists():
-            batches = self._batched(study)
-            for _ in range(2):
-                # A file that was found may be gone: then it has been mended, and there is another.
-                with contextlib.suppress(FileNotFoundError):
-                    found = batches.find(key)
-                    if found is not None:
-                        return _batched_record(*found, batches.folder.name, key)
-                batches.refresh()
+        if not os.path.exists(path):
+            record = self._in_batches(study, key)
+            if record is not None:
+                return record
         try:
             return _read(path)
         except (MissingRecord, DamagedRecord):
@@ -196,7 +184,7 @@ class Store:
             path.parent.mkdir(exist_ok=True)
             self._put(files)
             if record.table is None:
-                parquet.unlink(missing_ok=True)
+                remove(parquet)
 
     def write_all(self, records: Iterable[Record]) -> None:
         """Keep the records; those that are new and have no table share a file for each study.
@@ -250,6 +238,7 @@ class Store:
         Every record is read and verified; `step` is called once for each.
         """
         found = []
+        self._batches.clear()  # what has been seen may have been altered since
         for study in self.studies():
             for name in self.keys(study):
                 step()
@@ -261,10 +250,11 @@ class Store:
                     found.append(Damage(error.path, error.reason))
             faults = (Damage(*fault) for fault in self._batched(study).faults())
             found += [damage for damage in faults if damage not in found]
-        for parquet in sorted(filter(_is_ours, self.folder.glob("*/*.parquet"))):
-            with self._locked():
-                if parquet.exists() and not parquet.with_suffix(".json").exists():
-                    found.append(Damage(parquet, "a table without a record"))
+        for folder in sorted({path.parent for path in self.folder.glob("*/*.parquet")}):
+            if NAME.fullmatch(folder.name) and self._tables_alone(folder):
+                with self._locked():  # perhaps we looked between two renames
+                    alone = self._tables_alone(folder)
+                found += [Damage(path, "a table without a record") for path in alone]
         found += [Damage(path, "left by a writer that was killed") for path in self._stale()]
         return found
 
@@ -275,23 +265,53 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def mend(self, study: Study | str) -> None:
-        """Put whole batches in the place of damaged ones, without what is answered elsewhere."""
-        batches = self._batched(study).refresh()
-        if not batches.damaged:
-            return
+        """Put whole batches in the place of damaged ones, and remove tables that have no record.
+
+        Lines that are beyond reading stay, and are named by `check`, until they are answered
+        elsewhere. A store that cannot be written stays as it is.
+        """
+        batches = self._batched(study).doubt().refresh()
 
         def is_elsewhere(key: str) -> bool:
             place = batches.places.get(key)
             is_batched = place is not None and place[0] not in batches.damaged
             return is_batched or self._path(study, key).exists()
 
-        with self._locked():
-            for name, whole, data in list(batches.mended(is_elsewhere)):
-                if whole != name and data:
-                    self._put({batches.folder / whole: data}, is_locked=True)
-                if whole != name:
-                    (batches.folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError), self._locked() as is_alone:
+            whole: dict[str, bytes] = {}
+            for lines in batches.mended(is_elsewhere):
+                whole.update([batch(lines)] if lines else [])
+            for name, data in whole.items():
+                if not holds(batches.folder / name, data):
+                    self._put({batches.folder / name: data}, is_locked=True)
+            for name in batches.damaged - whole.keys():
+                remove(batches.folder / name)
+            if is_alone:  # or somebody may be between two renames
+                for parquet in self._tables_alone(batches.folder):
+                    remove(parquet)
         batches.refresh()
+
+    def _tables_alone(self, folder: Path) -> list[Path]:
+        """Tables without a record; the lock is held."""
+        parquets = [path for path in sorted(folder.glob("*.parquet")) if _is_ours(path)]
+        return [path for path in parquets if not os.path.lexists(path.with_suffix(".json"))]
+
+    def _in_batches(self, study: Study | str, key: str) -> Record | None:
+        batches, damage = self._batched(study), None
+        while key in batches.places or key in batches.refresh().places:
+            path = batches.folder / batches.places[key][0]
+            try:
+                return batches.record(key)
+            except FileNotFoundError:  # it has been mended, and there is another
+                pass
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None)
+                said = f"it cannot be read ({reason})" if reason else str(error)
+                if damage is not None or path.name in batches.damaged:
+                    raise DamagedRecord(path, said) from error
+                damage = said  # unless it is only that the file was altered since it was seen
+            batches.forget(path.name)
+        return None
 
     def _batched(self, study: Study | str) -> Batches:
         name = _name(study)
@@ -299,7 +319,7 @@ class Store:
 
     def _stale(self) -> list[Path]:
         found = [*self.folder.glob(".*.tmp"), *self.folder.glob("*/.*.tmp")]
-        return sorted(filter(_is_stale, found))
+        return sorted(filter(is_stale, found))
 
     def _path(self, study: Study | str, key: str) -> Path:
         if not _KEY.fullmatch(key):
@@ -310,11 +330,11 @@ class Store:
 
     def _put(self, files: dict[Path, bytes], *, is_locked: bool = False) -> None:
         """Write all files beside their places, then rename them in order."""
-        beside = {path: _beside(path) for path in files}
+        written = {path: beside(path) for path in files}
         *tables, last = files
         try:
             for path, data in files.items():
-                with beside[path].open("xb") as file:
+                with written[path].open("xb") as file:
                     file.write(data)
                     file.flush()
                     # Before the rename, or a power cut could leave a name without its content.
@@ -323,38 +343,45 @@ class Store:
             with contextlib.nullcontext() if is_locked else self._locked():
                 for path in tables:
                     # An old record must not lie beside another table, not even for a moment.
-                    if path.exists() and path.read_bytes() != files[path]:
-                        last.unlink(missing_ok=True)
+                    if path.exists() and not holds(path, files[path]):
+                        remove(last)
                 for path in files:
-                    os.replace(beside[path], path)
+                    try:
+                        os.replace(written[path], path)
+                    except IsADirectoryError:
+                        remove(path)
+                        os.replace(written[path], path)
         except OSError:
             if not last.exists():  # the last rename failed, and the first left a table behind
                 for path in files:
-                    path.unlink(missing_ok=True)
+                    remove(path)
             raise
         finally:
-            for temporary in beside.values():
+            for temporary in written.values():
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        marker = self.folder / MARKER
-        if fcntl is None or not marker.exists():
-            yield
-            return
-        with marker.open("rb") as file:
+    def _locked(self) -> Iterator[bool]:
+        """Wait for the lock of all writers; whether there is one."""
+        with contextlib.ExitStack() as stack:
+            is_alone = False
             # Some network file systems have no locks. Then only writers of one record that
             # compute different tables can clash, and the checksum tells.
             with contextlib.suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+                file = stack.enter_context((self.folder / MARKER).open("rb"))
+                if fcntl is not None:
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                    is_alone = True
+            yield is_alone
 
 
 def _read(path: Path) -> Record:
     try:
-        data = path.read_bytes()
+        data = contents(path)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise DamagedRecord(path, "it is a link to nothing") from None
         raise MissingRecord(f"There is no record {path}. Sweep its study to compute it.") from None
     except OSError as error:
         raise DamagedRecord(path, f"it cannot be read ({error.strerror})") from error
@@ -364,34 +391,21 @@ def _read(path: Path) -> Record:
         raise DamagedRecord(path, "it is not JSON; it may have been cut short") from None
     if not is_sealed(document, data):
         raise DamagedRecord(path, "its content does not match its checksum")
-    parquet = path.with_suffix(".parquet")
+    parquet, table = path.with_suffix(".parquet"), None
+    if document.get("table") is not None:
+        try:
+            table = contents(parquet)
+        except OSError as error:
+            reason = f"{parquet.name} cannot be read ({error.strerror})"
+            raise DamagedRecord(path, reason) from error
+        if sha256(table) != document["table"]:
+            raise DamagedRecord(path, f"{parquet.name} does not match its checksum")
     try:
-        table = None
-        if document["table"] is not None:
-            table = parquet.read_bytes()
-            if sha256(table) != document["table"]:
-                raise DamagedRecord(path, f"{parquet.name} does not match its checksum")
         record = record_of(document, table)
-    except OSError as error:
-        raise DamagedRecord(path, f"{parquet.name} cannot be read ({error.strerror})") from error
-    except (KeyError, TypeError) as error:
-        raise DamagedRecord(path, "it is JSON, but not a record") from error
+    except ValueError as error:
+        raise DamagedRecord(path, str(error)) from error
     if (record.study, record.key) != (path.parent.name, path.stem):
         raise DamagedRecord(path, f"it answers another question, {record.study}/{record.key}")
-    return record
-
-
-def _batched_record(path: Path, number: int, line: bytes, study: str, key: str) -> Record:
-    where = f"line {number} ({key})"
-    try:
-        record = record_of(document(line), None)
-    except ValueError as error:
-        raise DamagedRecord(path, f"{where}: {error}") from None
-    except (KeyError, TypeError) as error:
-        raise DamagedRecord(path, f"{where}: it is JSON, but not a record") from error
-    if (record.study, record.key) != (study, key):
-        reason = f"it answers another question, {record.study}/{record.key}"
-        raise DamagedRecord(path, f"{where}: {reason}")
     return record
 
 
@@ -406,37 +420,13 @@ def _is_ours(path: Path) -> bool:
     return bool(_KEY.fullmatch(path.stem) and NAME.fullmatch(path.parent.name))
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-
-
-def _is_stale(path: Path) -> bool:
-    match = _TEMPORARY.fullmatch(path.name)
-    if not match:
-        return False
-    try:
-        if time.time() - path.stat().st_mtime > _DAY:
-            return True
-    except FileNotFoundError:  # renamed meanwhile, so its writer lives
-        return False
-    if match["host"] != _HOST or os.name != "posix":  # elsewhere, signal 0 is not a question
-        return False
-    try:
-        os.kill(int(match["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        pass
-    return False
-
-
 def _check_marker(marker: Path) -> None:
     try:
-        content = json.loads(marker.read_bytes())
-        schema = int(content["schema"])
-        is_ours = content["format"] == "shallows-store"
-    except (ValueError, TypeError, KeyError, RecursionError):
-        is_ours, schema = False, 0
+        content = json.loads(contents(marker))
+        schema = content["schema"]
+        is_ours = content["format"] == "shallows-store" and type(schema) is int and schema > 0
+    except (ValueError, TypeError, LookupError, RecursionError):
+        is_ours = False
     if not is_ours:
         raise NotAStore(
             f"{marker} is not the mark of a store. Choose another folder, or delete the file if "
