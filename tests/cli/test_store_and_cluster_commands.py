@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shallows.cli import main
+from shallows.cli.cluster import _takers
 from shallows.lab import Case, Record, Store
 
 pytest.importorskip("duckdb")
@@ -78,10 +79,70 @@ def test_what_sql_is_not_is_misuse(run, folder):
     assert "There are the tables a_study, a_study_rows, records." in err
     status, _, err = run("store", "query", "--store", folder)
     assert status == 2
-    assert "`store query` takes 1 further argument(s), but was given 0" in err
+    assert "takes one question and at most one folder, but was given 0 question(s)" in err
     status, _, err = run("store", "query", "SELECT 1", "--store", folder / "a-study")
     assert status == 2
     assert "There is no store in" in err
+
+
+def test_the_folder_of_a_store_is_an_argument_or_an_option(run, folder, tmp_path):
+    """`check` once took it as an option only, and `merge` as arguments only."""
+    for words in (["check", folder], ["check", "--store", folder]):
+        assert json.loads(run("store", *words, "--json")[1])["studies"] == {"a-study": 6}
+    counted = "SELECT count(*) FROM a_study"
+    for words in ([counted, folder], [counted, "--store", folder]):
+        assert json.loads(run("store", "query", *words, "--json")[1])["rows"] == [[6]]
+    for words in (["check", folder, "--store", folder], ["query", counted, folder, folder]):
+        status, out, err = run("store", *words)
+        assert (status, out) == (2, "")
+        assert "at most one folder" in err
+        assert "2 folder(s)" in err
+    for words in ([folder], [folder, folder, folder], [folder, folder, "--store", folder]):
+        status, out, err = run("store", "merge", *words)
+        assert (status, out) == (2, "")
+        assert "Use `store merge INTO FROM`." in err
+
+
+def test_a_store_that_is_not_named_is_the_usual_or_the_only_one(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run("store", "check")
+    assert status == 2
+    assert err.endswith("There is no store in census (no shallows-store.json). Check the path.")
+
+    Store("phases").write(_record(1))
+    status, out, err = run("store", "check")
+    assert (status, out) == (0, "a-study: 1 records\n")
+    assert "store: phases" in err
+    status, _, err = run("store", "check", "phase")
+    assert (status, err) == (
+        2,
+        "shallows: There is no store in phase (no shallows-store.json). Check the path. "
+        "Stores nearby: phases.",
+    )
+    status, _, err = run("report", "tian-2017")
+    assert status == 2
+    assert "no store in papers" in err
+    assert "Stores nearby: phases. Or measure first, with `--run smoke`." in err
+
+    Store("papers").write(_record(2))
+    status, out, err = run("store", "check")
+    assert (status, out) == (2, "")
+    assert "here are several: papers, phases. Name one, e.g. `shallows store check papers`" in err
+
+    Store("census").write_all([_record(3), _record(4)])
+    status, out, err = run("store", "check")
+    assert (status, out) == (0, "a-study: 2 records\n")
+    assert "store: census (also here: papers, phases)" in err
+    monkeypatch.chdir("census")
+    assert run("store", "check")[1] == "a-study: 2 records\n"
+
+
+@pytest.mark.parametrize("option", ["--store", "--out"])
+def test_what_run_keeps_has_the_name_that_report_has_for_it(run, tmp_path, option):
+    (tmp_path / "file").touch()
+    status, _, err = run("run", "tian-2017", option, tmp_path / "file")
+    assert status == 2
+    assert f"A store is a folder, and {tmp_path / 'file'} is a file." in err
 
 
 def test_without_duckdb_the_extra_is_named(run, folder, monkeypatch):
@@ -142,7 +203,7 @@ def test_a_store_that_is_read_only_is_checked_and_not_merged_into(run, folder, t
         status, _, err = run("store", "merge", folder, other.folder)
     finally:
         (folder / "a-study").chmod(0o700)
-    assert status == 2
+    assert status == 1
     assert "Could not write" in err
 
 
@@ -196,7 +257,7 @@ def test_a_pbs_job_file(run, tmp_path):
     [
         (["census -k 3"], "Give either `--slurm` or `--pbs`."),
         (["--slurm", "--pbs", "census"], "Give either `--slurm` or `--pbs`."),
-        (["--slurm", "threshold II"], "those that run on a cluster are `census`, `run`"),
+        (["--slurm", "threshold II"], "those that run on a cluster are `atlas`, `basin`, `census`"),
         (["--slurm", "census --workers 2"], "Leave out `--cluster` and `--workers`."),
         (["--slurm", "--workers", "0", "census"], "at least one worker, not 0"),
         (["--slurm", "--memory", "2 gigs", "census"], "whole number of MB or GB, but is '2 gigs'"),
@@ -211,19 +272,89 @@ def test_what_is_no_job_is_misuse(run, tmp_path, words, message):
     assert not (tmp_path / "a.job").exists()
 
 
+# What each command that sweeps is asked here; what it writes goes to `made`.
+_MADE, _PAGE = ("--out", "made"), ("--out", "page.html")
+ASKED = {
+    "atlas": ["--scale", "smoke", *_MADE],
+    "basin": ["II", "-k", "6", "--radii", "0.1:0.2:2", "--starts", "60", *_MADE],
+    "census": ["-k", "2", "--starts", "110", "--optimiser", "gd", *_MADE],
+    "phases": ["points.csv", "--scales", "1,20", "--exponents", "1", "--width", "20", *_MADE],
+    "report": ["arjevani-field-2020-hessian", "--run", "smoke", "--store", "made", *_PAGE],
+    "run": ["arjevani-field-2020-hessian", "--store", "made"],
+    "theorem": ["spurious", "--from", "6", "--to", "9", "--out", "made.json"],
+}
+
+
+@pytest.fixture
+def points(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "points.csv").write_text("x,y\n0,0\n1,1\n2,0\n3,1\n")
+
+
+def test_every_command_that_takes_a_cluster_is_asked_here():
+    assert list(ASKED) == _takers()
+
+
+@pytest.mark.parametrize("command", ASKED)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--cluster", "local:none"], "positive number of workers, but is 'local:none'"),
         (["--cluster", "local:2", "--workers", "2"], "Leave one of them out."),
         (["--cluster", "nowhere"], "neither the address of a scheduler nor a scheduler file"),
+        (["--workers", "0"], "`workers` must be a positive integer"),
     ],
 )
-def test_where_a_census_cannot_run_is_misuse(run, tmp_path, words, message):
-    status, _, err = run("census", "-k", "2", "--out", tmp_path / "store", *words)
-    assert status == 2
+def test_where_nothing_can_run_is_misuse(run, points, tmp_path, command, words, message):
+    status, out, err = run(command, *ASKED[command], *words)
+    assert (status, out) == (2, "")
     assert message in err
-    assert not (tmp_path / "store").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["points.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["theorem", "spurious", "--real", "--cluster", "local:2"], "`--cluster local:2` has no"),
+        (["theorem", "spurious", "--to", "infinity", "--workers", "2"], "`--workers 2` has no use"),
+        (["report", "--cluster", "local:2"], "`--cluster local:2` measures, and a report only"),
+    ],
+)
+def test_a_cluster_that_would_not_be_used_is_refused(run, points, words, message):
+    status, out, err = run(*words)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+def _same(document):
+    """What must not depend on where it was computed."""
+    if isinstance(document, list):
+        return [_same(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    where = {"provenance", "seconds", "written", "page", "bytes"}
+    return {name: _same(entry) for name, entry in document.items() if name not in where}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ASKED)
+def test_answers_are_the_same_on_a_cluster(run, points, tmp_path, monkeypatch, command):
+    documents = []
+    # Workers have one thread each; in this process XLA has several, and sums in another order.
+    for number, place in enumerate((["--workers", "2"], ["--cluster", "local:2"])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "points.csv").write_bytes((tmp_path / "points.csv").read_bytes())
+        monkeypatch.chdir(folder)
+        status, out, err = run(command, *ASKED[command], *place, "--json")
+        assert status == 0, err
+        documents.append(_same(json.loads(out)))
+    assert documents[0] == documents[1]
+    marks = sorted(tmp_path.glob("[01]/*/shallows-store.json"))
+    stores = [Store.existing(mark.parent) for mark in marks]
+    kept = [{name: one.keys(name) for name in one.studies()} for one in stores]
+    assert len(kept) == 2
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shallows.cli.cluster import ClusterOption
+from shallows.cli.cluster import place as place_of
 from shallows.cli.door import app, bar, print_json, say
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def atlas(
     ] = False,
     port: Annotated[int, typer.Option("--port", help="Where to serve; 0 for any free.")] = 8000,
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    cluster: ClusterOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """A page to look at: which minima there are, which of them training never finds, and proofs.
@@ -50,17 +53,17 @@ def atlas(
     from shallows.atlas.site import DESK, SMOKE
     from shallows.atlas.site_census import shipped_census, stored_census
     from shallows.atlas.site_data import cases, site_data
-    from shallows.lab import Here, Processes, Store
+    from shallows.lab import Store
     from shallows.report.site import write_site
     from shallows.report.site.live import LiveSite
 
     plan = SMOKE if scale is _Scale.smoke else DESK
     command = shlex.join(["shallows", *sys.argv[1:]])
     # What can be refused is asked for before a minute is spent.
+    place = place_of(workers, cluster)
     server = LiveSite(port) if serve else None
     store = Store(out)
     table = shipped_census() if census is None else stored_census(census)
-    place = Here() if workers == 1 else Processes(workers)
     with bar("the atlas page", len(cases(plan))) as move:
         data = site_data(plan, table, store, on=place, progress=lambda e: move(e.done, e.damaged))
     page = write_site(data, out / "index.html", command=command)

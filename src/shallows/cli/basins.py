@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shallows.cli.cluster import ClusterOption
+from shallows.cli.cluster import place as place_of
 from shallows.cli.door import app, bar, print_json, say, show, sizes_in
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ def basin(
         Path | None, typer.Option("--out", help="Folder of the store and the figure.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    cluster: ClusterOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Start at a distance from a named minimum, and count how often the gradient flow comes back.
@@ -62,11 +65,10 @@ def basin(
 
     from shallows.atlas.basins import basin as basin_of
     from shallows.atlas.families import member
-    from shallows.lab import Here, Processes, Store
-    from shallows.model.network import positive_integer
+    from shallows.lab import Store
 
     where = _directions(directions, starts)
-    place = Here() if positive_integer("workers", workers) == 1 else Processes(workers)
+    place = place_of(workers, cluster)
     for k in chosen:
         for name in names:
             member(name, k)  # before anything is written

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shallows.cli.cluster import ClusterOption
+from shallows.cli.cluster import place as place_of
 from shallows.cli.door import app, bar, complain, print_json, say, show, write_json
 from shallows.cli.points import certify_weights, short
 
@@ -231,6 +233,7 @@ def theorem(
     ] = "II",
     out: Annotated[Path, typer.Option("--out", help="The certificate.")] = Path("theorem.json"),
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    cluster: ClusterOption = None,
     real: Annotated[
         bool, typer.Option("--real", help="For every real k in the range, in one process.")
     ] = False,
@@ -247,11 +250,13 @@ def theorem(
 
     if name != "spurious":
         raise ValueError(f"There is no theorem called {name!r}. The one there is: `spurious`.")
-    if workers != 1 and (real or to == _INFINITY):
+    if (workers != 1 or cluster is not None) and (real or to == _INFINITY):
+        given = f"--workers {workers}" if cluster is None else f"--cluster {cluster}"
         raise ValueError(
-            f"`--workers {workers}` has no use with `--real` and `--to {_INFINITY}`, where each "
-            f"box continues the one before. Leave it out."
+            f"`{given}` has no use with `--real` and `--to {_INFINITY}`, where each box continues "
+            f"the one before. Leave it out."
         )
+    place = place_of(workers, cluster)
     if to == _INFINITY:
         if not 1 <= first <= _MOST:
             raise ValueError(f"`--from {first}` is no size. Use e.g. `--from 6`.")
@@ -274,7 +279,7 @@ def theorem(
         return
     began = time.perf_counter()
     with bar("proving", last - first + 1) as step:
-        proved = spurious(first, last, out.with_suffix(".store"), workers, step)
+        proved = spurious(first, last, out.with_suffix(".store"), place, step)
     spent = time.perf_counter() - began
     write_json(out, proved.as_json())
     found = {"verdict": proved.verdict.value, "statement": proved.statement}
@@ -366,6 +371,10 @@ def _read(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"There is no file {str(path)!r}. Check the name.") from None
+    except IsADirectoryError:
+        raise ValueError(
+            f"{str(path)!r} is a folder, not a certificate. Name the file in it."
+        ) from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{str(path)!r} is not a certificate: it is no JSON ({error}). Give a file that "

@@ -13,6 +13,7 @@ import typer
 
 from shallows.cli.cluster import ClusterOption, place
 from shallows.cli.door import app, bar, print_json, say, show
+from shallows.cli.store import existing
 
 
 @app.command(epilog="Example: `shallows papers`")
@@ -51,7 +52,9 @@ def run(
         str, typer.Argument(help="The paper; `shallows papers` lists them. None with --all.")
     ] = "",
     scale: Annotated[str, typer.Option("--scale", help=_SCALE_HELP)] = "smoke",
-    out: Annotated[Path, typer.Option("--out", help="Folder of the store.")] = Path("papers"),
+    folder: Annotated[
+        Path, typer.Option("--store", "--out", help="Folder of the store; `--out` is the same.")
+    ] = Path("papers"),
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
     cluster: ClusterOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -74,7 +77,7 @@ def run(
     from shallows.lab import Store
 
     on = place(workers, cluster)
-    store = Store(out)
+    store = Store(folder)
     if everything:
         found, failed = _measured(chosen, size, store, on)
         _summarise(size, found, failed, as_json)
@@ -112,6 +115,7 @@ def report(
         Path | None, typer.Option("--figures", help="Folder for the figures, as PNG files.")
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    cluster: ClusterOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write one page about the shelf: all claims, their verdicts and the figures that show them.
@@ -125,19 +129,25 @@ def report(
     size = _scale("--run", first) if first else None
     if out.is_dir():
         raise ValueError(f"A report is a file, but `--out` is the folder {out}. Use {out}/x.html.")
+    if size is None and cluster is not None:
+        raise ValueError(
+            f"`--cluster {cluster}` measures, and a report only reads what was kept. Add e.g. "
+            f"`--run smoke`, or leave it out."
+        )
     from shallows.lab import NotAStore, Store, provenance
     from shallows.report import write_figures, write_shelf_report
 
+    on = place(workers, cluster)
     failed: dict[str, str] = {}
     if size is None:
         try:
-            kept = Store.existing(store)
+            kept = existing(store)
         except NotAStore as error:
             raise NotAStore(f"{error} Or measure first, with `--run smoke`.") from None
     else:
         kept = Store(store)
         missing = [one for one in chosen if shelf.holding(one, kept, [size]).reading is None]
-        _, failed = _measured(missing, size, kept, place(workers, None))
+        _, failed = _measured(missing, size, kept, on)
     exhibits, bare = [], []
     for paper in chosen:
         held = shelf.holding(paper, kept, scales)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shallows.cli.cluster import ClusterOption
+from shallows.cli.cluster import place as place_of
 from shallows.cli.door import app, bar, print_json, say, show
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ def phases(
         "phases"
     ),
     workers: Annotated[int, typer.Option("--workers", help="Processes to use.")] = 1,
+    cluster: ClusterOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """A map of training regimes for your points: whether knots stay or move, from which start.
@@ -124,11 +127,11 @@ def phases(
     x, y = _points_in(data)
     lists = [_numbers(*pair) for pair in (("--scales", scales), ("--exponents", exponents))]
     from shallows.atlas.lines import phase_map
-    from shallows.lab import Here, Processes, Store
+    from shallows.lab import Store
     from shallows.report.figures import save_figure
     from shallows.report.splines import phase_figure, phase_table
 
-    place = Here() if workers == 1 else Processes(workers)
+    place = place_of(workers, cluster)
     with bar("fits", len(set(lists[0])) * len(set(lists[1]))) as move:
         found = phase_map(
             x,
