@@ -79,6 +79,14 @@ def log_and_sleep(case):
     return bare(case)
 
 
+def begin_and_sleep(case):
+    """A case that says that it was begun, and takes a moment."""
+    with open(case["log"], "a") as log:
+        log.write(f"{case['n']}\n")
+    time.sleep(case["seconds"])
+    return bare(case)
+
+
 SQUARES = Study("squares", 1, squares)
 BARE = Study("bare", 1, bare)
 

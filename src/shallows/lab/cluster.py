@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import logging
 import pickle
+import signal
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,12 +27,26 @@ from shallows.lab.places import (
 )
 from shallows.lab.study import Case, Record
 
-# Seconds until a scheduler must have answered, and a first worker come.
+# Seconds until a scheduler must have answered, and without any worker.
 _CONNECT = 20
 _WORKERS = 300
 
 # Batches in flight for each thread of a worker: one in hand, one waiting beside it.
 _AHEAD = 2
+
+# A batch is late, and sent to another worker as well, when it has been in flight for so many times
+# the longest that a batch has taken so far (waiting for its turn it may honestly be twice), but not
+# before so many seconds; before any batch was done, after a minute. The next copy waits four times
+# as long again.
+_LATE = 4
+_FLOOR = 5.0
+_UNKNOWN = 60.0
+
+# Ctrl-C reaches the workers of this machine too; the process that asks alone decides.
+_DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+# Seconds in which a worker that was done must hand in what it has, the first time that it is asked.
+_HANDING = 5.0
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,33 @@ class Cluster(AbstractPlace):
         A batch whose worker was lost goes to another; if the scheduler is lost, what has come is
         kept. However this ends, what is still in flight is called off.
 
-        **Raises.** `SweepError` if nobody answers, or the scheduler is lost.
+        **Stragglers.** A batch that is late goes to a worker that holds no late one as well, and
+        who comes first counts: a worker that hangs, is stopped or crawls costs what it has in hand.
+        Late is later than T = max(5 s, 4 L), where L is the longest that a batch has taken so far
+        (before there is one, T is a minute), and copies follow at T, 4 T, 16 T, …, one to a
+        worker. So what lands within T is measured once, and a batch that takes D > T everywhere at
+        most 2 + log₄(D / T) times.
+
+        **Raises.** `SweepError` if nobody answers, the scheduler is lost, or there has been no
+        worker for five minutes.
         """
         payload = pickled(answer)
         with _client(self.address) as client:
             yield from _Away(client, answer, payload, cases).run()
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A batch on its way, and its copies, in the order in which they were sent."""
+
+    batch: list[Item]
+    began: float
+    futures: list[Any] = field(default_factory=list)
+    hearing: float = _HANDING
+
+    def waited(self) -> float:
+        """For how many seconds."""
+        return time.monotonic() - self.began
 
 
 class _Away:
@@ -81,20 +118,20 @@ class _Away:
     def __init__(self, client: Any, answer: Answer, payload: bytes, cases: Iterable[Case]):
         self.client, self.answer, self.payload = client, answer, payload
         self.deal = Deal(cases)
-        self.flying: dict[Any, list[Item]] = {}
+        self.flying: dict[Any, _Flight] = {}
+        self.mute: dict[Any, float] = {}  # those that do not hand in: not asked again before
+        self.behind: set[Any] = set()  # on their way, where others have landed
+        self.longest: float | None = None
         self.seconds: dict[int, float | None] = {}
         self.error: Exception | None = None
         self.landed = threading.Event()
         self.threads, self.counted = 1, float("-inf")
+        self.alone: float | None = None  # since when there has been no worker
 
     def run(self) -> Generator[float | None, None, None]:
         number = 0
         while True:
-            if self.error is None:
-                self._submit()
-            self.landed.clear()
-            for future in [future for future in self.flying if future.done()]:
-                self._land(future)
+            self._turn()
             if number in self.seconds:
                 yield self.seconds.pop(number)
                 number += 1
@@ -105,27 +142,90 @@ class _Away:
             else:
                 return
 
+    def _turn(self) -> None:
+        # Land first, because whoever asks may have paused, and what is done is not late.
+        self.landed.clear()
+        for future in [future for future in self.flying if future.done()]:
+            if future in self.flying and time.monotonic() > self.mute.get(future, 0.0):
+                self._land(future)
+        if self.error is None:
+            self._submit()
+
     def _submit(self) -> None:
         if time.monotonic() > self.counted + 1:  # workers come and go
-            self.threads = max(1, sum(self.client.nthreads().values()))
+            self._count()
+            self._copy_late()
             self.counted = time.monotonic()
-        while len(self.flying) < _AHEAD * self.threads:
+        while self._room() > 0:
             batch = self.deal.batch()
             if not batch:
                 return
-            # Not pure: the same cases, asked again after a worker was lost, are another task.
-            version, batch_cases = shallows.__version__, [case for _, case in batch]
-            future = self.client.submit(
-                _measured, version, self.payload, batch_cases, pure=False, retries=0
+            self._send(_Flight(batch, time.monotonic()))
+
+    def _room(self) -> int:
+        """How many more may be in flight: what keeps all busy, whatever the slow ones keep."""
+        most = max(_AHEAD * self.threads - len(self.behind), self.threads)
+        return most - len(self.flying)
+
+    def _send(self, flight: _Flight, **where: Any) -> None:
+        # Not pure: the same cases, asked again after a worker was lost, are another task.
+        future = self.client.submit(
+            _measured,
+            shallows.__version__,
+            self.payload,
+            [case for _, case in flight.batch],
+            pure=False,
+            retries=0,
+            **where,
+        )
+        future.add_done_callback(lambda _: self.landed.set())
+        flight.futures.append(future)
+        self.flying[future] = flight
+
+    def _count(self) -> None:
+        now, threads = time.monotonic(), sum(self._asked(self.client.nthreads).values())
+        self.threads = max(1, threads)
+        self.behind = {future for future in self.behind if not future.done()}
+        self.alone = None if threads else self.alone or now
+        if self.alone is not None and now > self.alone + _WORKERS:
+            raise SweepError(
+                f"There has been no worker for {_WORKERS} s. Start some and sweep again: what was "
+                "answered is kept."
             )
-            future.add_done_callback(lambda _: self.landed.set())
-            self.flying[future] = batch
+
+    def _copy_late(self) -> None:
+        """Send what is late to workers that hold nothing late, in preference to new batches."""
+        usual = _UNKNOWN if self.longest is None else max(_FLOOR, _LATE * self.longest)
+        late = [flight for flight in set(self.flying.values()) if flight.waited() > usual]
+        due = [f for f in late if f.waited() > usual * _LATE ** (len(f.futures) - 1)]
+        if not due:
+            return
+        held = self._asked(self.client.processing)
+        who = {key: worker for worker, keys in held.items() for key in keys}
+        done = self._asked(lambda: self.client.who_has(list(self.mute))) if self.mute else {}
+        # Those are slow as well whose batches have come from elsewhere.
+        known = [*self.behind, *(future for flight in late for future in flight.futures)]
+        slow = {who.get(future.key) for future in known}.union(*done.values())
+        others = [worker for worker in held if worker not in slow]
+        most = max(self._room(), sum(not held[worker] for worker in others))
+        for flight in sorted(due, key=_Flight.waited, reverse=True)[:most]:
+            # What nobody holds waits for a worker as others do, and has not been held up.
+            is_held = any(f.key in who or f in self.mute for f in flight.futures)
+            if is_held and others:
+                self._send(flight, workers=others, priority=1)
 
     def _wait(self) -> None:
         # A client whose scheduler has gone may say nothing: hence the second.
         self.landed.wait(timeout=1)
         if self.client.status not in ("running", "connecting"):
             raise self._lost_scheduler()
+
+    def _asked(self, question: Callable[[], Any]) -> Any:
+        """What the scheduler says."""
+        try:
+            return question()
+        except (Exception, asyncio.CancelledError) as error:
+            raise self._lost_scheduler() from error
 
     def _lost_scheduler(self) -> SweepError:
         where = self.client.scheduler.address if self.client.scheduler else "?"
@@ -137,25 +237,48 @@ class _Away:
     def _land(self, future: Any) -> None:
         from distributed.scheduler import KilledWorker
 
-        batch = self.flying.pop(future)
+        flight = self.flying[future]
         try:
-            records, seconds, failure = future.result()
+            records, seconds, failure = future.result(timeout=flight.hearing)
         except KilledWorker:
-            self.deal.lost(batch)
+            del self.flying[future]
+            if not any(other in self.flying for other in flight.futures):
+                self.deal.lost(flight.batch)
             return
         except (CancelledError, asyncio.CancelledError):  # whoever knew of it has gone
             raise self._lost_scheduler() from None
         except Exception as error:
+            if isinstance(error, TimeoutError) and future.status != "error":
+                # Its worker was stopped when it was done, or what it has is much.
+                flight.hearing *= _LATE
+                self.mute[future] = time.monotonic() + flight.hearing
+                return
             if self.client.status != "running":
                 raise self._lost_scheduler() from error
+            del self.flying[future]
             self.error = self.error or _explained(error)
             return
+        self._call_off(flight, future)
+        self.longest = max(self.longest or 0.0, seconds)
         self.answer.store.write_all(records)
-        numbers = (number for number, _ in batch)
+        numbers = (number for number, _ in flight.batch)
         for number, record in zip(numbers, records, strict=False):
             self.seconds[number] = record.provenance["seconds"]
-        self.deal.answered(batch, len(records), seconds)
+        self.deal.answered(flight.batch, len(records), seconds)
         self.error = self.error or failure
+
+    def _call_off(self, flight: _Flight, first: Any) -> None:
+        """Take back what was sent after the first to land.
+
+        What was sent before it stays: its worker is busy with it, and the scheduler, which would
+        take that worker for free, gives it no more than its share.
+        """
+        later = flight.futures.index(first)
+        for number, future in enumerate(flight.futures):
+            self.flying.pop(future, None)
+            self.mute.pop(future, None)
+            if number < later and not future.done():
+                self.behind.add(future)
 
 
 def _measured(
@@ -217,24 +340,50 @@ def _client(address: str) -> Iterator[Any]:
 @contextlib.contextmanager
 def _local(distributed: ModuleType, workers: int) -> Iterator[Any]:
     try:
-        with one_thread_each():
+        with one_thread_each(), _uninterrupted() as interrupts:
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address=":0",  # any free port: two sweeps at once are no news
                 silence_logs=logging.CRITICAL,  # a killed worker is told of by what comes back
                 env=one_thread(),  # for the workers that replace others
+                preload=_DEAF,
             )
     except (RuntimeError, TimeoutError) as error:
+        if interrupts:
+            raise KeyboardInterrupt from None
         raise SweepError(
             f"A local cluster of {workers} workers could not start ({error}). Use fewer, or "
             '`--workers`; in a script, sweep under `if __name__ == "__main__":`.'
         ) from error
     try:
+        if interrupts:
+            raise KeyboardInterrupt
         yield cluster
     finally:
         cluster.close()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[list[int]]:
+    """Collect Ctrl-C for later, because a cluster that is half begun cannot be ended cleanly."""
+    heard: list[int] = []
+
+    def hear(number: int, _: Any) -> None:
+        if heard:  # somebody insists
+            raise KeyboardInterrupt
+        heard.append(number)
+
+    is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not is_ours or threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield heard
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager
