@@ -2,7 +2,8 @@
 
 The names below are loaded when they are first used, so that ``import shallows`` and
 ``shallows --help`` do not pay for JAX. Importing the package switches JAX to float64: a
-float32 number with float64 confidence is the worst outcome there is.
+float32 number with float64 confidence is the worst outcome there is. On a CPU it also has XLA
+multiply matrices by one thread, unless ``XLA_FLAGS`` says otherwise.
 """
 
 import importlib
@@ -17,6 +18,12 @@ if "jax" in sys.modules:
 else:
     # Read by JAX when it is imported, also in worker processes, which inherit it.
     os.environ["JAX_ENABLE_X64"] = "1"
+
+# A product of matrices by several threads has other last digits than by one: the same question
+# has the same answer here, in a worker and on another machine. Whoever says otherwise is heeded.
+_FLAGS = os.environ.get("XLA_FLAGS", "")
+if "xla_cpu_multi_thread_eigen" not in _FLAGS:
+    os.environ["XLA_FLAGS"] = f"{_FLAGS} --xla_cpu_multi_thread_eigen=false".strip()
 
 _HOME = {
     "Network": "shallows.model",

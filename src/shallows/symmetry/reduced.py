@@ -195,7 +195,8 @@ class ReducedLoss:
         # A neuron is parallel to itself, whatever rounding says.
         area = np.where(np.all(where_u == where_v, axis=-1)[:, None], o.numbers(0), area)
         # One kind of inputs makes no area, and an empty sum of objects would be the integer 0.
-        sine = o.sqrt(np.add.reduce(area, axis=-1, initial=o.numbers(0)[()]))
+        squares = np.sum(area, axis=-1) if len(i) else o.numbers(np.zeros(area.shape[:-1]))
+        sine = o.sqrt(squares)
         inner = np.sum(weight * u * v, axis=-1)
         return Pairs(
             where_u=where_u,
