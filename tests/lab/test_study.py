@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from lab_studies import squares
 
-from shallows.lab import Case, Result, Study, key, provenance
+from shallows.lab import Case, Record, Result, Study, key, provenance
 
 STUDY = Study("teacher-spectrum", 3, squares)
 
@@ -199,3 +199,9 @@ def test_commit_and_dirt_of_a_checkout(tmp_path):
 def test_the_room_knows_no_jax():
     code = "import sys, shallows.lab; sys.exit('jax' in sys.modules or 'pyarrow' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_record_prints_as_one_line_without_its_table():
+    for table, more in ((None, ""), ({"x": np.arange(1000.0)}, ", 1000 rows")):
+        record = Record("squares", 1, Case({"n": 3}), {"square": 9}, table, {"seconds": 0.0})
+        assert repr(record) == "Record(squares: {'n': 3} → {'square': 9}" + more + ")"

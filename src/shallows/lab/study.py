@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from shallows.lab.table import columns
+from shallows.notebook import shortened
 
 NAME = re.compile(r"[a-z0-9-]+")
 
@@ -71,7 +72,7 @@ class Study:
             raise TypeError(f"A version is an integer or a string, not {self.version!r}.")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Record:
     """One answered case: question, answer, and how the answer was come by."""
 
@@ -89,6 +90,12 @@ class Record:
     def key(self) -> str:
         """The name under which the record is stored; see `key`."""
         return _digest(self.study, self.version, self.case)
+
+    def __repr__(self) -> str:
+        rows = 0 if self.table is None else len(next(iter(self.table.values()), ()))
+        more = f", {rows} rows" if rows else ""
+        question, answer = (shortened(str(dict(x))) for x in (self.case.data, self.values))
+        return f"Record({self.study}: {question} → {answer}{more})"
 
 
 def key(study: Study, case: Case) -> str:
