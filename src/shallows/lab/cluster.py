@@ -345,7 +345,9 @@ def _local(distributed: ModuleType, workers: int) -> Iterator[Any]:
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=":0",  # any free port: two sweeps at once are no news
+                dashboard_address=None,
+                # Its server for other things, at any free port: two sweeps at once are no news.
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,  # a killed worker is told of by what comes back
                 env=one_thread(),  # for the workers that replace others
                 preload=_DEAF,
