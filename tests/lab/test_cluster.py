@@ -286,6 +286,25 @@ def test_a_sweep_whose_only_worker_is_stopped_ends_with_a_message(tmp_path, monk
     assert store.keys("log-and-sleep")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc who works")
+def test_a_worker_that_is_stopped_as_it_starts_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("shallows.lab.cluster._STARTING", 10)
+
+    def stop_the_first():
+        until = time.monotonic() + 60
+        while not (pids := _workers(b"spawn_main")) and time.monotonic() < until:
+            time.sleep(0.02)
+        os.kill(pids[0], signal.SIGSTOP)
+
+    thread = threading.Thread(target=stop_the_first)
+    thread.start()
+    with pytest.raises(SweepError, match=r"2 workers could not start \(one had not after 10 s\)"):
+        list(sweep(BARE, cases(3), Store(tmp_path), on=Cluster("local:2")))
+    thread.join()
+    assert _workers(b"spawn_main") == []
+
+
 @contextlib.contextmanager
 def _cluster(file):
     """A scheduler and a worker, without anybody who starts them again."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import pickle
 import signal
 import threading
@@ -30,6 +31,9 @@ from shallows.lab.study import Case, Record
 # Seconds until a scheduler must have answered, and without any worker.
 _CONNECT = 20
 _WORKERS = 300
+
+# Seconds in which a worker of a local cluster must have started.
+_STARTING = 120
 
 # Batches in flight for each thread of a worker: one in hand, one waiting beside it.
 _AHEAD = 2
@@ -339,6 +343,7 @@ def _client(address: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _local(distributed: ModuleType, workers: int) -> Iterator[Any]:
+    others = set(multiprocessing.active_children())
     try:
         with one_thread_each(), _uninterrupted() as interrupts:
             cluster = distributed.LocalCluster(
@@ -350,13 +355,18 @@ def _local(distributed: ModuleType, workers: int) -> Iterator[Any]:
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,  # a killed worker is told of by what comes back
                 env=one_thread(),  # for the workers that replace others
+                death_timeout=_STARTING,  # or one that is stopped as it starts is waited for
                 preload=_DEAF,
             )
-    except (RuntimeError, TimeoutError) as error:
+    except (RuntimeError, TimeoutError, AssertionError) as error:  # the last where one was stopped
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()  # or Python would wait for it when it ends
         if interrupts:
             raise KeyboardInterrupt from None
+        is_slow = isinstance(error, TimeoutError | AssertionError)
+        why = f"one had not after {_STARTING} s" if is_slow else error
         raise SweepError(
-            f"A local cluster of {workers} workers could not start ({error}). Use fewer, or "
+            f"A local cluster of {workers} workers could not start ({why}). Use fewer, or "
             '`--workers`; in a script, sweep under `if __name__ == "__main__":`.'
         ) from error
     try:
