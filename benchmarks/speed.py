@@ -455,6 +455,8 @@ if __name__ == "__main__":
         "line",
     ]
     chosen = sys.argv[1:] or every
+    if unknown := [name for name in chosen if name not in every]:
+        sys.exit(f"There is no benchmark {unknown[0]!r}. There are: {', '.join(every)}.")
     for name in chosen:
         globals()[f"bench_{name}"]()
     print(json.dumps(RESULTS))
