@@ -312,21 +312,19 @@ def _work(line: multiprocessing.connection.Connection, payload: bytes) -> None:
     # Ctrl-C reaches the whole group; the parent alone decides, and terminates us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    line.send(True)
     answer: Answer | None = None
-    while True:
-        try:
+    with contextlib.suppress(EOFError, OSError):  # whoever asks has gone
+        line.send(True)
+        while True:
             cases = line.recv()
-        except (EOFError, OSError):
-            return
-        seconds: list[float | None] = []
-        try:
-            answer = answer or pickle.loads(payload)
-            seconds, failure = answer(cases)
-        except Exception as error:
-            failure = error
-        story = "".join(traceback.format_exception(failure)) if failure is not None else ""
-        line.send((seconds, sendable(failure), story))
+            seconds: list[float | None] = []
+            try:
+                answer = answer or pickle.loads(payload)
+                seconds, failure = answer(cases)
+            except Exception as error:
+                failure = error
+            story = "".join(traceback.format_exception(failure)) if failure is not None else ""
+            line.send((seconds, sendable(failure), story))
 
 
 def sendable(failure: Exception | None) -> Exception | None:
