@@ -28,7 +28,7 @@ from shallows.solve import (
     recorded,
     teacher_power,
 )
-from shallows.solve.methods import positive, refuse_others
+from shallows.solve.methods import check_loss_and_method, positive
 
 # Changes whenever the numbers in a record may move.
 VERSION = 2
@@ -87,7 +87,7 @@ def census(
     loss or no method; `StoreError` for a folder that is not a store. **Cost.** At d = k = 20 about
     15 ms a start.
     """
-    refuse_others(loss, method)
+    check_loss_and_method(loss, method)
     how = usual_method(loss) if method is None else method
     number = positive_integer("starts", starts, most=MOST_STARTS)
     k = loss.teacher.neurons if neurons is None else positive_integer("neurons", neurons)

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from shallows import notebook
-from shallows.lab import AbstractPlace, Case, Here, Progress, Result, Store, Study, sweep
+from shallows.lab import AbstractPlace, Case, Progress, Result, Store, Study, sweep
+from shallows.lab.places import HERE
 from shallows.model.audit import Audit, audit, clustering
 from shallows.model.pieces import (
     LinearSpline,
@@ -216,7 +217,7 @@ def phase_map(
     relative_loss: float = 1e-3,
     max_steps: int = 3000,
     store: Store | None = None,
-    on: AbstractPlace = Here(),  # noqa: B008 # immutable
+    on: AbstractPlace = HERE,
     progress: Callable[[Progress], Any] | None = None,
 ) -> PhaseMap:
     """Fit the points from every scale κ and exponent e, to the same loss.

@@ -35,7 +35,6 @@ from shallows.atlas.thresholds import threshold
 from shallows.lab import (
     AbstractPlace,
     Case,
-    Here,
     Progress,
     Result,
     Store,
@@ -43,6 +42,7 @@ from shallows.lab import (
     provenance,
     sweep,
 )
+from shallows.lab.places import HERE
 from shallows.solve.chebyshev import Chebyshev
 from shallows.solve.line_fit import LineStart
 from shallows.solve.symmetric_flow import portrait
@@ -62,7 +62,7 @@ def site_data(
     census: CensusTable,
     store: Store,
     *,
-    on: AbstractPlace = Here(),  # noqa: B008 # immutable
+    on: AbstractPlace = HERE,
     progress: Callable[[Progress], Any] | None = None,
 ) -> SiteData:
     """All that the page shows. Each point, each set of arcs, … is one record of the store.

@@ -20,7 +20,8 @@ from shallows.certify.interval import IntervalCertificate, certify_interval
 from shallows.certify.splitting import SplittingCertificate, certify_splitting
 from shallows.certify.threshold import ThresholdEnclosure, certify_threshold
 from shallows.certify.verdict import AbstractStated
-from shallows.lab import AbstractPlace, Case, Here, Result, Store, Study, sweep
+from shallows.lab import AbstractPlace, Case, Result, Store, Study, sweep
+from shallows.lab.places import HERE
 
 # Changes whenever what is proved, or how, may change.
 _VERSION = 2
@@ -165,7 +166,7 @@ def spurious(
     first: int,
     last: int,
     folder: Path,
-    on: AbstractPlace = Here(),  # noqa: B008 # immutable
+    on: AbstractPlace = HERE,
     step: Callable[[], None] = lambda: None,
 ) -> Theorem:
     """Prove for each size in the range that type II is a spurious strict minimum.

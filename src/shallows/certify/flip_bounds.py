@@ -24,9 +24,10 @@ from collections.abc import Callable
 import numpy as np
 from flint import arb, arb_mat, ctx
 from jaxtyping import Float
-from scipy.optimize import linprog, nnls
+from scipy.optimize import linprog
 
 from shallows.certify.verdict import AbstractStated, Verdict
+from shallows.landscape.convex.duality import nonnegative_factors
 from shallows.model.network import Network, Numbers, finite, positive_integer
 from shallows.solve.flips import first_flip
 
@@ -88,14 +89,14 @@ class Euclidean(AbstractNorm):
         matrix = np.vstack([rows.T, right])
         target = np.zeros(len(matrix))
         target[-1] = 1.0
-        try:
-            multipliers, _ = nnls(matrix, target)
-        except RuntimeError:  # it cycles: no bound, but none that is wrong
-            return None, np.zeros(len(right))
+        multipliers = nonnegative_factors(matrix, target)
         rest = matrix @ multipliers - target
         if rest[-1] > -1e-13:
             return None, multipliers
         return -rest[:-1] / rest[-1], multipliers
+
+
+_EUCLIDEAN = Euclidean()
 
 
 class Maximum(AbstractNorm):
@@ -174,7 +175,7 @@ def smallest_flip(
     point: Numbers,
     directions: Numbers | None = None,
     *,
-    norm: AbstractNorm = Euclidean(),  # noqa: B008 # immutable
+    norm: AbstractNorm = _EUCLIDEAN,
     within: float | None = None,
     gap: float = 1e-6,
     most: int = 10_000,

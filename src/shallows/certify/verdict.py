@@ -1,6 +1,5 @@
 """What can be said about a statement."""
 
-import abc
 import enum
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ class Verdict(enum.Enum):
     """What was computed does not tell, or there is too little of it."""
 
 
-class AbstractStated(abc.ABC):  # noqa: B024 # what is abstract is seen by type checkers only
+class AbstractStated:
     """A statement and its verdict, which is what is printed of it, and what a notebook shows."""
 
     if TYPE_CHECKING:  # fields of some, properties of others

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shallows.cli.cluster import ClusterOption
-from shallows.cli.cluster import place as place_of
+from shallows.cli.cluster import ClusterOption, place_of
 from shallows.cli.door import app, bar, print_json, say
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shallows.cli.cluster import ClusterOption
-from shallows.cli.cluster import place as place_of
+from shallows.cli.cluster import ClusterOption, place_of
 from shallows.cli.door import app, bar, print_json, say, show, sizes_in
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import shallows
-from shallows.cli.cluster import ClusterOption
-from shallows.cli.cluster import place as place_of
+from shallows.cli.cluster import ClusterOption, place_of
 from shallows.cli.door import app, bar, complain, print_json, say, show, sizes_in, write_json
 from shallows.cli.problems import Trained, named_law, problem
 

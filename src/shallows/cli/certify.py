@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from shallows.cli.cluster import ClusterOption
-from shallows.cli.cluster import place as place_of
+from shallows.cli.cluster import ClusterOption, place_of
 from shallows.cli.door import app, bar, complain, print_json, say, show, write_json
 from shallows.cli.points import certify_weights, short
 

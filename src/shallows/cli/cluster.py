@@ -21,7 +21,7 @@ ClusterOption = Annotated[
 ]
 
 
-def place(workers: int, cluster: str | None) -> "AbstractPlace":
+def place_of(workers: int, cluster: str | None) -> "AbstractPlace":
     """Where a sweep runs: here, in processes beside this one, or on a cluster.
 
     **Raises.** `ValueError` where both are asked for, or neither makes sense.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from shallows.cli.cluster import ClusterOption, place
+from shallows.cli.cluster import ClusterOption, place_of
 from shallows.cli.door import app, bar, print_json, say, show
 from shallows.cli.store import existing
 
@@ -76,7 +76,7 @@ def run(
     size = _scale("--scale", scale)
     from shallows.lab import Store
 
-    on = place(workers, cluster)
+    on = place_of(workers, cluster)
     store = Store(folder)
     if everything:
         found, failed = _measured(chosen, size, store, on)
@@ -137,7 +137,7 @@ def report(
     from shallows.lab import NotAStore, Store, provenance
     from shallows.report import write_figures, write_shelf_report
 
-    on = place(workers, cluster)
+    on = place_of(workers, cluster)
     failed: dict[str, str] = {}
     if size is None:
         try:

@@ -18,10 +18,10 @@ from typing import Any
 import shallows
 from shallows.lab.answers import Answer, SweepError
 from shallows.lab.places import (
+    ONE_THREAD,
     AbstractPlace,
     Deal,
     Item,
-    one_thread,
     one_thread_each,
     pickled,
     sendable,
@@ -354,7 +354,7 @@ def _local(distributed: ModuleType, workers: int) -> Iterator[Any]:
                 # Its server for other things, at any free port: two sweeps at once are no news.
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,  # a killed worker is told of by what comes back
-                env=one_thread(),  # for the workers that replace others
+                env=ONE_THREAD,  # for the workers that replace others
                 death_timeout=_STARTING,  # or one that is stopped as it starts is waited for
                 preload=_DEAF,
             )

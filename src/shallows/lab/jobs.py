@@ -6,7 +6,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 
-from shallows.lab.places import FLAGS, ONE_THREAD
+from shallows.lab.places import ONE_THREAD
 
 
 class Queue(enum.StrEnum):
@@ -58,8 +58,7 @@ def job_file(job: Job, system: Queue, command: list[str]) -> str:
 
     **Raises.** `ValueError` if dask-jobqueue is not installed.
     """
-    environment = {**ONE_THREAD, "XLA_FLAGS": FLAGS}
-    exports = "\n".join(f"export {name}={shlex.quote(v)}" for name, v in environment.items())
+    exports = "\n".join(f"export {name}={shlex.quote(v)}" for name, v in ONE_THREAD.items())
     number, folder = {
         Queue.slurm: ("${SLURM_JOB_ID}", "${SLURM_SUBMIT_DIR}"),
         Queue.pbs: ("${PBS_JOBID}", "${PBS_O_WORKDIR}"),

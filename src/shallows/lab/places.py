@@ -58,6 +58,9 @@ class Here(AbstractPlace):
             yield from seconds
 
 
+HERE = Here()
+
+
 @dataclass(frozen=True)
 class Processes(AbstractPlace):
     """In fresh processes beside this one, each with one thread for its linear algebra.
@@ -347,18 +350,13 @@ def pickled(answer: Answer) -> bytes:
         ) from error
 
 
-FLAGS = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+# What importing the package tells XLA comes on top.
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "JAX_ENABLE_X64": "1",
 }
-
-
-def one_thread() -> dict[str, str]:
-    """The environment in which a process uses one thread and 64 bits."""
-    return {**ONE_THREAD, "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}".strip()}
 
 
 @contextlib.contextmanager
@@ -369,9 +367,8 @@ def one_thread_each() -> Iterator[None]:
     the first line of ours: the environment it inherits is the only place early enough.
     """
     with _ENVIRONMENT:
-        wanted = one_thread()
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
+        before = {name: os.environ.get(name) for name in ONE_THREAD}
+        os.environ.update(ONE_THREAD)
         try:
             yield
         finally:

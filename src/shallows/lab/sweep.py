@@ -9,11 +9,9 @@ from typing import Any
 
 from shallows.lab.answers import Answer, identity
 from shallows.lab.origin import provenance
-from shallows.lab.places import AbstractPlace, Here
+from shallows.lab.places import HERE, AbstractPlace
 from shallows.lab.store import DamagedRecord, MissingRecord, Store
 from shallows.lab.study import Case, Record, Study, key
-
-HERE = Here()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from shallows.landscape import SquaredLoss
 from shallows.model import Network
 from shallows.model.network import positive_integer
 from shallows.solve.curvature import curvature_at
-from shallows.solve.methods import AbstractMethod, GradientFlow, positive, refuse_others
+from shallows.solve.methods import AbstractMethod, GradientFlow, check_loss_and_method, positive
 
 # Steps with an old factorisation that cost as much as a new one: it is renewed if more are needed.
 _WORTH = 6
@@ -116,7 +116,7 @@ def critical_point(
     **Raises.** `ValueError`, with the outcome's advice, if it did not converge and `throw`.
     **Cost.** A Hessian and a Cholesky factorisation, (k p)³/3 operations, and back-substitutions.
     """
-    refuse_others(loss, along)
+    check_loss_and_method(loss, along)
     if not isinstance(method, Newton | None):
         raise TypeError(
             f"`method` is a {type(method).__name__}, but critical points are found by Newton's "

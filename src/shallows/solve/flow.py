@@ -15,7 +15,13 @@ from shallows.landscape import SquaredLoss
 from shallows.model import Network
 from shallows.model.network import positive_integer
 from shallows.solve.critical import Newton, NewtonOutcome, polish
-from shallows.solve.methods import AbstractMethod, GradientFlow, State, positive, refuse_others
+from shallows.solve.methods import (
+    AbstractMethod,
+    GradientFlow,
+    State,
+    check_loss_and_method,
+    positive,
+)
 
 
 class Outcome(enum.Enum):
@@ -151,7 +157,7 @@ def trajectory(
     loss, student or method. How runs ended is in
     `outcome`. **Cost.** About k²d operations a step and start.
     """
-    refuse_others(loss, method)
+    check_loss_and_method(loss, method)
     loss._check(start)
     single = start.inner.ndim == 2
     inner = np.asarray(start.inner)[None] if single else np.asarray(start.inner)
@@ -193,7 +199,7 @@ def endpoints(
     A fixed number of lanes takes turns; when a start settles, the next one takes its lane, and
     lanes without a start cost nothing, so that slow starts hold nobody up.
     """
-    refuse_others(loss, method)
+    check_loss_and_method(loss, method)
     how = GradientFlow() if method is None else method
     positive("tolerance", tolerance)
     theta = np.asarray(loss.trained.join(jnp.asarray(inner), jnp.asarray(outer)))
@@ -293,7 +299,7 @@ def recorded(
 
     Sampled after 1, 2, 3, 4, 6, 8, 12, 16, … steps, so that a logarithmic axis is evenly filled.
     """
-    refuse_others(loss, method)
+    check_loss_and_method(loss, method)
     how = GradientFlow() if method is None else method
     loss._check_single(start)
     theta = loss.trained.join(start.inner, start.outer)[None]

@@ -308,7 +308,7 @@ def _not_beyond_zero(loss, at: Place, there: Place) -> Place:
     return jax.tree.map(lambda new, old: jnp.where(jnp.any(leaps), old, new), there, stay)
 
 
-def refuse_others(loss: object, method: object) -> None:
+def check_loss_and_method(loss: object, method: object) -> None:
     """Refuse what is no loss, or no way to move: arguments in another order, a class, a word.
 
     **Raises.** `TypeError`.
