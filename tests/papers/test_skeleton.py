@@ -87,6 +87,11 @@ def test_a_holding_is_the_largest_scale_that_is_complete(entry, tmp_path):
     assert small.reading is not None
     assert small.reading.scale is Scale.smoke
     assert small.exhibit().claims[0].verdict is Verdict.SUPPORTED
+    # Without the data of an optional package a larger scale may ask no more.
+    poor = dataclasses.replace(entry, cases=lambda scale: entry.cases(Scale.smoke))
+    same = holding(poor, store)
+    assert same.reading is not None
+    assert same.reading.scale is Scale.smoke
     # Another version is another question.
     assert holding(dataclasses.replace(entry, version=2), store).reading is None
 

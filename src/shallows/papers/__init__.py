@@ -306,27 +306,28 @@ def reading(
 def holding(paper: Paper, store: Store, scales: Sequence[Scale] = tuple(Scale)) -> Holding:
     """What the store holds of the paper, at the largest of these scales that is complete.
 
+    Where a larger scale asks no more than a smaller one, as without the data of an optional
+    package, it is the smaller one.
+
     Nothing is computed but verdicts, and nothing is written: a damaged record counts as none.
     """
     found: dict[str, Record] = {}
     damaged: dict[str, str] = {}
-    kept: dict[Scale, tuple[int, int]] = {}
+    asked = {scale: [key(paper.study, case) for case in paper.cases(scale)] for scale in scales}
+    ordered = sorted(scales, key=list(Scale).index)
+    for name in dict.fromkeys(name for names in asked.values() for name in names):
+        try:
+            found[name] = store.read(paper.study, name)
+        except MissingRecord:
+            pass
+        except DamagedRecord as error:
+            damaged[name] = str(error)
+    kept = {s: (sum(name in found for name in asked[s]), len(asked[s])) for s in ordered}
+    whole = [scale for scale in ordered if kept[scale][0] == kept[scale][1]]
     complete = None
-    for scale in sorted(scales, key=list(Scale).index):
-        names = [key(paper.study, case) for case in paper.cases(scale)]
-        for name in set(names) - set(found):
-            try:
-                found[name] = store.read(paper.study, name)
-            except MissingRecord:
-                pass
-            except DamagedRecord as error:
-                damaged[name] = str(error)
-        kept[scale] = (sum(name in found for name in names), len(names))
-    for scale, (held, total) in reversed(kept.items()):
-        if held == total:
-            names = [key(paper.study, case) for case in paper.cases(scale)]
-            complete = _judged(paper, scale, (found[name] for name in names))
-            break
+    if whole:
+        scale = next(s for s in whole if asked[s] == asked[whole[-1]])
+        complete = _judged(paper, scale, (found[name] for name in asked[scale]))
     return Holding(paper, complete, kept, tuple(damaged.values()))
 
 

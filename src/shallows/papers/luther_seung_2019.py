@@ -353,7 +353,8 @@ def _self_averaging(records):
 def _training(records):
     """At each depth, for each start, the step with the least mean loss; paired by seed."""
     if not records:
-        return Judgement(Verdict.UNDECIDED, "No run of training: left to larger scales.", {"n": 0})
+        why = "No run of training: left to larger scales, and to where scikit-learn has its digits."
+        return Judgement(Verdict.UNDECIDED, why, {"n": 0})
     depths = sorted({r.case.data["depth"] for r in records})
     rows: dict[str, dict] = {}
     verdict = Verdict.UNDECIDED

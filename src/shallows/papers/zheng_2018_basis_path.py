@@ -78,6 +78,9 @@ _ERRORS = 2.0
 _FITS = 0.01
 
 
+_ELSEWHERE = "left to larger scales, and to where scikit-learn has its digits"
+
+
 def cases(scale: Scale) -> list[Case]:
     """Paths of small networks; runs on digits of more shapes, labels and strengths."""
     made = [{"ask": "paths", "sizes": sizes} for sizes in _SHAPES]
@@ -323,7 +326,7 @@ def _explains(records):
         if len(mine) < 20:
             return Judgement(
                 Verdict.UNDECIDED,
-                "Too few runs for a comparison: left to larger scales.",
+                f"Too few runs for a comparison: {_ELSEWHERE}.",
                 {"runs": len(fitted)},
             )
         gap = np.array([r.values["test_error"] - r.values["training_error"] for r in mine])
@@ -379,7 +382,7 @@ def _regularised(records):
         tests[name] = _chosen([r for r in mine if r.case.data[name] > 0], name)
     tests["none"] = _chosen([r for r in records if _is_plain(r)], "step")
     if any(one is None for one in tests.values()):
-        return Judgement(Verdict.UNDECIDED, "No such runs: left to larger scales.", {"runs": 0})
+        return Judgement(Verdict.UNDECIDED, f"No such runs: {_ELSEWHERE}.", {"runs": 0})
     return _compared(
         tests,
         "basis",
@@ -394,7 +397,7 @@ def _gsgd(records):
         for name in ("sgd", "gsgd")
     }
     if any(one is None for one in tests.values()):
-        return Judgement(Verdict.UNDECIDED, "No such runs: left to larger scales.", {"runs": 0})
+        return Judgement(Verdict.UNDECIDED, f"No such runs: {_ELSEWHERE}.", {"runs": 0})
     return _compared(
         tests, "gsgd", ("sgd",), "Test errors after 3000 steps at the best step for validation"
     )
