@@ -292,7 +292,7 @@ class Store:
         batches.refresh()
 
     def _tables_alone(self, folder: Path) -> list[Path]:
-        """Tables without a record; the lock is held."""
+        """Tables without a record; without the lock also one that is being written."""
         parquets = [path for path in sorted(folder.glob("*.parquet")) if _is_ours(path)]
         return [path for path in parquets if not os.path.lexists(path.with_suffix(".json"))]
 
