@@ -15,7 +15,7 @@ from catalogues import (
 from matplotlib.text import Text
 
 from shallows.report import Share, atlas_figure, census_figure, save_figure
-from shallows.report.scales import FLOOR, OTHERS, isotropies, percent_ticks, ramp
+from shallows.report.scales import FLOOR, OTHERS, isotropies, labelled, percent_ticks, ramp
 from shallows.report.sizes import bands, mean_flipped, mean_loss
 
 FIGURES = {
@@ -142,3 +142,22 @@ def test_scales():
     assert percent_ticks(122) == [0, 20, 40, 60, 80, 100]
     assert percent_ticks(6.1) == [0, 1, 2, 3, 4, 5, 6]
     assert FLOOR > 0
+
+
+def test_a_name_covers_no_point_of_another_family():
+    # What a census of 1000 starts at k = 10 finds: the name of the fourth hid the fifth, and
+    # that of the fifth would touch the sixth.
+    places = {
+        "global": (0.0, 0.0908),
+        "II": (0.0187, 0.0320),
+        "flipped:2": (0.0353, 0.0160),
+        "unflipped:4": (0.0546, 0.0020),
+        "unflipped:3": (0.0613, 0.0075),
+        "I": (0.0721, 0.0149),
+    }
+    families = [
+        family(name, loss=loss, smallest_eigenvalue=least, isotropy=f"ΔS{i}")
+        for i, (name, (loss, least)) in enumerate(places.items())
+    ]
+    named = labelled(families, isotropies(families))
+    assert [families[i].name for i in named] == ["global", "II", "flipped:2", "I"]

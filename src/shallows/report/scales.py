@@ -70,8 +70,8 @@ def labelled(
 ) -> dict[int, str]:
     """Which points of the loss–eigenvalue plane carry their name, and on which side.
 
-    The most frequent first; a name that would run into one already placed is left to the
-    table and to hovering. Near an edge of the plane a name points inwards.
+    The most frequent first; a name that would run into one already placed, or cover another
+    point, is left to the table and to hovering. Near an edge of the plane a name points inwards.
     """
     spans = [
         (min(values), (max(values) - min(values)) or 1.0)
@@ -80,21 +80,23 @@ def labelled(
             [*(family.smallest_eigenvalue for family in families), 0.0],
         )
     ]
+    (left, width), (low, height) = spans
+    places = [
+        ((family.loss - left) / width, (family.smallest_eigenvalue - low) / height)
+        for family in families
+    ]
     chosen: dict[int, tuple[float, float, float]] = {}
     sides: dict[int, str] = {}
-    for i, family in enumerate(families):
-        x, y = (
-            (value - low) / span
-            for value, (low, span) in zip(
-                (family.loss, family.smallest_eigenvalue), spans, strict=True
-            )
-        )
+    for i, (family, (x, y)) in enumerate(zip(families, places, strict=True)):
         # Half the width of the name on the narrowest figure, as a share of the span.
         half = 0.0125 * len(shortened(family.name, 14))
         sides[i] = "right" if x < half else "left" if x > 1 - half else "center"
         x += {"right": half, "left": -half, "center": 0.0}[sides[i]]
+        # A name stands above its point.
+        covers = any(abs(x - u) < half + 0.02 and 0.02 < v - y < 0.14 for u, v in places)
         if (
             len(chosen) < most
+            and not covers
             and group_of(family.isotropy, styles) != OTHERS
             and all(abs(x - u) > half + w or abs(y - v) > 0.09 for u, v, w in chosen.values())
         ):
